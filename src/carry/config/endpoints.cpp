@@ -1,0 +1,277 @@
+// An endpoint is either an engine that Thalweg runs itself (`engine:`) or a server that speaks an API (`api:`). What both have
+// goes into the fleet, which placement reads; what only carrying needs (paths, addresses, secrets) into EndpointSettings.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "base/text.h"
+#include "carry/config/address.h"
+#include "carry/config/names.h"
+#include "carry/config/outside.h"
+#include "carry/config/sections.h"
+
+namespace thalweg::config {
+namespace {
+
+using document::Errors;
+using document::Member;
+using document::Node;
+using document::Section;
+using inference::Capabilities;
+using inference::Capability;
+
+// What a llama-server of any model can do; what depends on the model it tells itself (see kAsked).
+constexpr Capabilities kEngineCapabilities = {Capability::kChat, Capability::kCompletions, Capability::kJsonSchema,
+                                              Capability::kLogprobs, Capability::kManyChoices};
+constexpr Capabilities kAsked = {Capability::kTools, Capability::kImages, Capability::kAudio};
+// What OpenAI's own API offers for its chat models.
+constexpr Capabilities kRemoteCapabilities = {Capability::kChat,   Capability::kCompletions, Capability::kTools, Capability::kJsonSchema,
+                                              Capability::kImages, Capability::kLogprobs,    Capability::kManyChoices};
+
+constexpr std::uint32_t kRemoteSlots = 64;
+constexpr std::uint64_t kMostContext = 100'000'000;
+constexpr Duration kDay = 24h;
+
+// Flags of llama-server that Thalweg gives itself, or that would open it to others.
+constexpr std::array<std::string_view, 26> kOwnFlags = {
+    "-m", "--model", "-a", "--alias", "--host", "--port", "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads", "--api-key",
+    "--api-key-file", "--ssl-key-file", "--ssl-cert-file", "--path", "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file",
+    "--log-file", "--slot-save-path"};
+
+// A value from outside the file, or empty with the error reported under the key.
+template <class Value>
+Value taken(Result<Value> result, Section& section, std::string_view key) {
+  if (result) return std::move(*result);
+  section.error(key, std::move(result.error().message));
+  return {};
+}
+
+fleet::Timeouts read_timeouts(Section& parent, fleet::Timeouts timeouts, Errors& errors) {
+  const Node* node = parent.optional("timeouts");
+  if (node == nullptr) return timeouts;
+  Section section(*node, parent.path_of("timeouts"), errors);
+  timeouts.connect = section.duration("connect", timeouts.connect, {1ms, 1h});
+  // Zero is an engine's "by its measured prefill rate"; a remote server without any limit would hold a request for ever.
+  timeouts.first_token = section.duration("first_token", timeouts.first_token, {timeouts.first_token == Duration{} ? Duration{} : 1ms, kDay});
+  timeouts.gap = section.duration("gap", timeouts.gap, {1ms, kDay});
+  timeouts.total = section.duration("total", timeouts.total, {Duration{}, kDay});
+  section.finish();
+  return timeouts;
+}
+
+Capabilities read_capabilities(Section& section, Capabilities absent, Errors& errors) {
+  static const auto kNames = [] {
+    std::array<std::string_view, inference::kCapabilityCount> names;
+    for (std::size_t i = 0; i < names.size(); ++i) names[i] = inference::name_of(static_cast<Capability>(i));
+    return names;
+  }();
+  const Node* node = section.optional("capabilities");
+  if (node == nullptr) return absent;
+  Capabilities found;
+  for (const Section::Word& word : section.texts("capabilities", inference::kCapabilityCount)) {
+    const auto name = std::ranges::find(kNames, std::string_view(word.text));
+    if (name == kNames.end()) {
+      errors.add(word.position, fmt::format("{}: there is no capability \"{}\"{}", section.path_of("capabilities"),
+                                            word.text.substr(0, 64), known_instead(word.text, kNames)));
+    } else {
+      found.add(static_cast<Capability>(name - kNames.begin()));
+    }
+  }
+  if (node->kind == Node::Kind::kList && !found.has(Capability::kChat) && !found.has(Capability::kCompletions)) {
+    section.error("capabilities", "needs chat or completions: nothing else could be asked");
+  }
+  return found;
+}
+
+// The map of an endpoint's models; null when it is none or empty, which is reported.
+const Node* models_of(Section& section, std::string_view example) {
+  const Node* node = section.required("models", fmt::format("name the model, like `{}`", example));
+  if (node == nullptr || (node->kind == Node::Kind::kMap && !node->members.empty())) return node;
+  section.error("models", fmt::format("expected a map with at least one model, not {}",
+                                      node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
+  return nullptr;
+}
+
+void read_arguments(Section& section, EngineSettings& engine, Errors& errors) {
+  for (Section::Word& word : section.texts("arguments", kMaxArguments)) {
+    const std::string_view flag = std::string_view(word.text).substr(0, word.text.find('='));
+    if (std::ranges::find(kOwnFlags, flag) != kOwnFlags.end()) {
+      errors.add(word.position, fmt::format("{}: Thalweg sets {} itself; leave it out", section.path_of("arguments"), flag));
+    } else if (word.text.empty() || word.text.find('\0') != std::string::npos) {
+      errors.add(word.position, fmt::format("{}: an argument must not be empty or hold a NUL character", section.path_of("arguments")));
+    }
+    engine.arguments.push_back(std::move(word.text));
+  }
+}
+
+void read_engine(Section& parent, const Node& node, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
+                 EndpointSettings& carried, Errors& errors) {
+  static constexpr std::array<std::string_view, 2> kSandbox = {"on", "off"};
+  EngineSettings& engine = carried.engine.emplace();
+  endpoint.kind = fleet::EndpointKind::kEngine;
+  Section section(node, parent.path_of("engine"), errors);
+  const Node* models = models_of(section, "{smollm2: {file: smollm2.gguf}}");
+  if (section.optional("program") != nullptr) {
+    engine.program = taken(resolve_program(section.text("program", ""), folder), section, "program");
+  }
+  engine.context_tokens = static_cast<std::uint32_t>(section.integer("context", engine.context_tokens, {128, 16'777'216}));
+  engine.slots = static_cast<std::uint32_t>(section.integer("slots", engine.slots, {1, 256}));
+  // llama-server takes the tokens of all slots together as a 32-bit integer.
+  if (std::uint64_t{engine.context_tokens} * engine.slots > std::numeric_limits<std::int32_t>::max()) {
+    section.error("context", fmt::format("{} tokens in each of {} slots are more than an engine takes ({} in all)", engine.context_tokens,
+                                         engine.slots, std::numeric_limits<std::int32_t>::max()));
+  }
+  engine.threads = static_cast<std::uint32_t>(section.integer("threads", engine.threads, {0, 1024}));
+  engine.memory_bytes = section.size("memory", engine.memory_bytes, {256ULL << 20, 64ULL << 40});
+  engine.sandbox = section.one_of("sandbox", 0, kSandbox) == 0 ? Sandbox::kOn : Sandbox::kOff;
+  read_arguments(section, engine, errors);
+  section.finish();
+  endpoint.slots = engine.slots;
+  if (models == nullptr) return;
+  if (models->members.size() > 1) {
+    errors.add(models->members[1].key_position, fmt::format("{}: an engine serves one model for now; give the others endpoints of their own",
+                                                            section.path_of("models")));
+  }
+  const Member& model = models->members.front();
+  check_name(NameKind::kModel, model.key, model.key_position, errors);
+  Section about(model.value, section.path_of(fmt::format("models.{}", model.key.substr(0, 64))), errors);
+  if (about.required("file", "the path of the model's GGUF file") != nullptr) {
+    engine.model_file = taken(resolve_file(about.text("file", ""), folder), about, "file");
+  }
+  const Capabilities capabilities = read_capabilities(about, kEngineCapabilities, errors);
+  about.finish();
+  engine.model_name = model.key;
+  endpoint.models.push_back({.name = model.key,
+                             .upstream_name = model.key,
+                             .context_tokens = engine.context_tokens,
+                             .capabilities = capabilities,
+                             .asked = kAsked});
+}
+
+void read_key(Section& section, const std::filesystem::path& folder, RemoteSettings& remote) {
+  const Node* key = section.optional("key");
+  const Node* file = section.optional("key_file");
+  if (key != nullptr && file != nullptr) section.error("key_file", "there is a key already; give one of the two");
+  if (key != nullptr && key->kind == Node::Kind::kScalar) {
+    remote.key = taken(expand(key->text), section, "key");
+    if (const std::string fault = fault_of_secret(remote.key); !remote.key.empty() && !fault.empty()) section.error("key", fault);
+    if (key->text.empty()) section.error("key", "the key is empty; leave it out where the server wants none");
+  } else if (key != nullptr) {
+    section.error("key", "expected one value, like ${OPENAI_API_KEY}");
+  }
+  if (file != nullptr) {
+    const auto path = taken(resolve_file(section.text("key_file", ""), folder), section, "key_file");
+    if (!path.empty()) remote.key = taken(read_secret(path), section, "key_file");
+  }
+}
+
+void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint, EndpointSettings& carried, Errors& errors) {
+  static constexpr std::array<std::string_view, 1> kApis = {"openai"};
+  RemoteSettings& remote = carried.remote.emplace();
+  endpoint.kind = fleet::EndpointKind::kOpenAi;
+  section.one_of("api", 0, kApis);
+  if (section.required("url", "the API's base, like https://api.openai.com/v1") != nullptr) {
+    const std::string text = taken(expand(section.text("url", "")), section, "url");
+    if (!text.empty()) {
+      Url url = taken(parse_url(text), section, "url");
+      remote.tls = url.tls;
+      remote.host = std::move(url.host);
+      remote.port = url.port;
+      remote.host_header = std::move(url.host_header);
+      remote.base_path = std::move(url.base_path);
+    }
+  }
+  read_key(section, folder, remote);
+  if (section.optional("ca_file") != nullptr) {
+    remote.ca_file = taken(resolve_file(section.text("ca_file", ""), folder), section, "ca_file");
+    if (!remote.tls) section.error("ca_file", "the url is http://, which has no certificates");
+  }
+  endpoint.slots = static_cast<std::uint32_t>(section.integer("slots", kRemoteSlots, {1, 100'000}));
+  const Node* models = models_of(section, "gpt-4o: {context: 128000}");
+  if (models == nullptr) return;
+  if (models->members.size() > fleet::kMaxModelsPerEndpoint) {
+    return section.error("models", fmt::format("has {} models; {} are allowed", models->members.size(), fleet::kMaxModelsPerEndpoint));
+  }
+  for (const Member& model : models->members) {
+    check_name(NameKind::kModel, model.key, model.key_position, errors);
+    Section about(model.value, section.path_of(fmt::format("models.{}", model.key.substr(0, 64))), errors);
+    fleet::EndpointModel& added = endpoint.models.emplace_back();
+    added.name = model.key;
+    added.upstream_name = about.text("name", model.key);
+    const auto bad = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+    if (added.upstream_name.empty() || added.upstream_name.size() > 256 || std::ranges::any_of(added.upstream_name, bad)) {
+      about.error("name", "expected what the server calls the model, 1 to 256 bytes");
+    }
+    added.context_tokens = static_cast<std::uint32_t>(about.integer("context", 0, {1, kMostContext}));
+    added.capabilities = read_capabilities(about, kRemoteCapabilities, errors);
+    about.finish();
+  }
+}
+
+void read_endpoint(const Member& member, const std::filesystem::path& folder, Settings& settings, Errors& errors) {
+  fleet::Endpoint endpoint;
+  EndpointSettings carried;
+  endpoint.name = member.key;
+  Section section(member.value, fmt::format("endpoints.{}", member.key.substr(0, 64)), errors);
+
+  if (section.required("place", "the name of one of the places") != nullptr) {
+    const std::string place = section.text("place", "");
+    const auto& places = settings.fleet.places;
+    const auto found = std::ranges::find(places, place, &fleet::Place::name);
+    if (found != places.end()) {
+      endpoint.place.value = static_cast<std::uint16_t>(found - places.begin());
+    } else {
+      std::vector<std::string_view> names;
+      for (const fleet::Place& known : places) names.push_back(known.name);
+      section.error("place", fmt::format("there is no place \"{}\"{}", place.substr(0, 64), known_instead(place, names)));
+    }
+  }
+  const bool is_map = member.value.kind == Node::Kind::kMap;
+  const Node* engine = section.optional("engine");
+  const bool has_api = is_map && member.value.find("api") != nullptr;
+  if (engine != nullptr && has_api) {
+    section.error("api", "the endpoint has an engine already; an endpoint has one of the two");
+    section.optional("api");
+  }
+  if (engine != nullptr) {
+    endpoint.timeouts = {.connect = 5s, .first_token = Duration{}, .gap = 30s, .total = 600s};
+    read_engine(section, *engine, folder, endpoint, carried, errors);
+  } else if (has_api) {
+    read_remote(section, folder, endpoint, carried, errors);
+  } else if (is_map) {
+    errors.add(member.key_position, fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api: openai` (a server)",
+                                                member.key.substr(0, 64)));
+    return;
+  }
+  endpoint.timeouts = read_timeouts(section, endpoint.timeouts, errors);
+  section.finish();
+  settings.fleet.endpoints.push_back(std::move(endpoint));
+  settings.endpoints.push_back(std::move(carried));
+}
+
+}  // namespace
+
+void read_endpoints(Section& top, const std::filesystem::path& folder, Settings& settings, Errors& errors) {
+  const Node* node = top.required("endpoints", "name at least one; docs/formats/config.md has examples");
+  if (node == nullptr) return;
+  if (node->kind != Node::Kind::kMap || node->members.empty()) {
+    return top.error("endpoints", fmt::format("expected a map with at least one endpoint, not {}",
+                                              node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
+  }
+  if (node->members.size() > fleet::kMaxEndpoints) {
+    return top.error("endpoints", fmt::format("has {} endpoints; {} are allowed", node->members.size(), fleet::kMaxEndpoints));
+  }
+  std::size_t models = 0;
+  for (const Member& member : node->members) {
+    check_name(NameKind::kEndpoint, member.key, member.key_position, errors);
+    read_endpoint(member, folder, settings, errors);
+  }
+  for (const fleet::Endpoint& endpoint : settings.fleet.endpoints) models += endpoint.models.size();
+  if (models > kMaxEndpointModels) {
+    top.error("endpoints", fmt::format("have {} models together; {} are allowed", models, kMaxEndpointModels));
+  }
+}
+
+}  // namespace thalweg::config

@@ -1,0 +1,91 @@
+// The file's way: bytes -> tree -> parts -> checked settings. Every part is read even when an earlier one is wrong, so that one
+// run tells all errors.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "base/document/document.h"
+#include "base/document/section.h"
+#include "carry/config/sections.h"
+#include "carry/config/settings.h"
+
+namespace thalweg::config {
+namespace {
+
+using Failure = std::unexpected<std::vector<Error>>;
+
+Failure one(Error error) { return Failure(std::vector<Error>{std::move(error)}); }
+
+Result<std::string> read_file(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    return fail(ErrorCode::kIo, "there is no such file; `make run` writes a first one, docs/formats/config.md describes it");
+  }
+  if (status.type() == std::filesystem::file_type::directory) return fail(ErrorCode::kIo, "this is a folder, not a file");
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return fail(ErrorCode::kIo, "the file cannot be read; check its permissions");
+  std::string bytes;
+  char part[64 * 1024];
+  while (bytes.size() <= document::kMaxBytes && (stream.read(part, sizeof part), stream.gcount() > 0)) {
+    bytes.append(part, static_cast<std::size_t>(stream.gcount()));
+  }
+  if (stream.bad()) return fail(ErrorCode::kIo, "the file could not be read to its end");
+  return bytes;
+}
+
+}  // namespace
+
+std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const std::filesystem::path& folder) {
+  document::Errors errors;
+  const auto tree = document::parse(yaml, errors);
+  if (!tree) return one(tree.error());
+  if (tree->kind == document::Node::Kind::kNull) {
+    return one({ErrorCode::kConfig, "the file is empty; it needs `places` and `endpoints`, see docs/formats/config.md", {1, 1}});
+  }
+  Settings settings;
+  document::Section top(*tree, "", errors);
+  if (tree->kind == document::Node::Kind::kMap) {
+    if (const document::Node* listen = top.optional("listen")) {
+      const std::string text = top.text("listen", "");
+      if (auto address = parse_listen(text)) {
+        settings.listen = std::move(*address);
+      } else if (listen->kind == document::Node::Kind::kScalar) {
+        top.error("listen", std::move(address.error().message));
+      }
+    }
+    settings.shards = static_cast<std::uint32_t>(top.integer("shards", settings.shards, {0, 256}));
+    read_places(top, settings, errors);
+    read_endpoints(top, folder, settings, errors);
+    read_models(top, settings, errors);
+    read_keys(top, settings, errors);
+    read_allowed(top, settings, errors);
+    read_limits(top, settings, errors);
+    read_log(top, folder, settings, errors);
+    settings.probe_interval = top.duration("probe_interval", settings.probe_interval, {100ms, 1h});
+    top.finish();
+  }
+  if (!errors.empty()) return Failure(errors.take());
+  fleet::seal(settings.fleet);
+  policy::seal(settings.policy);
+  return settings;
+}
+
+std::expected<Settings, std::vector<Error>> load(const std::filesystem::path& file) {
+  const auto bytes = read_file(file);
+  if (!bytes) return one(bytes.error());
+  return parse(*bytes, file.has_parent_path() ? file.parent_path() : std::filesystem::path("."));
+}
+
+std::string render(const std::vector<Error>& errors, const std::filesystem::path& file) {
+  std::string out;
+  for (const Error& error : errors) {
+    out += file.string();
+    if (error.position.line != 0) out += fmt::format(":{}:{}", error.position.line, error.position.column);
+    out += fmt::format(": error: {}\n", error.message);
+  }
+  return out;
+}
+
+}  // namespace thalweg::config

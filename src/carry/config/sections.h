@@ -1,0 +1,29 @@
+// The parts of the file, one function each, in the order in which load.cpp calls them: later parts name what earlier ones
+// define. Each reports everything that is wrong in its part and gives what could be read, so that one slip in a name does not
+// hide the next one.
+#pragma once
+
+#include <filesystem>
+
+#include "base/document/document.h"
+#include "base/document/section.h"
+#include "carry/config/settings.h"
+
+namespace thalweg::config {
+
+/// `places:` into fleet.places.
+void read_places(document::Section& top, Settings& settings, document::Errors& errors);
+/// `endpoints:` into fleet.endpoints and endpoints; paths from `folder`.
+void read_endpoints(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors);
+/// `models:` into fleet.models; absent, every endpoint's model under its own name.
+void read_models(document::Section& top, Settings& settings, document::Errors& errors);
+/// `keys:` into policy.keys.
+void read_keys(document::Section& top, Settings& settings, document::Errors& errors);
+/// `allow_hosts:`, `allow_origins:`.
+void read_allowed(document::Section& top, Settings& settings, document::Errors& errors);
+/// `limits:`.
+void read_limits(document::Section& top, Settings& settings, document::Errors& errors);
+/// `log:`; paths from `folder`.
+void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors);
+
+}  // namespace thalweg::config

@@ -1,0 +1,116 @@
+// The configuration, checked: what `thalweg.yaml` says, as values that can be used without asking again. docs/formats/config.md
+// describes the file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "decide/fleet/fleet.h"
+#include "decide/policy/policy.h"
+
+namespace thalweg::config {
+
+inline constexpr std::size_t kMaxModels = 4096;          // that callers may ask for
+inline constexpr std::size_t kMaxEndpointModels = 4096;  // of all endpoints together
+inline constexpr std::size_t kMaxAttestations = 64;      // of one place
+inline constexpr std::size_t kMaxArguments = 256;        // of one engine
+inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
+inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
+
+/// host:port; port 0 lets the system choose.
+struct ListenAddress {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;
+  bool loopback = true;
+};
+/// "127.0.0.1:8080", "[::1]:8080", "localhost:8080", ":8080" (loopback). kConfig otherwise. "localhost" becomes 127.0.0.1, an
+/// IPv6 host loses its brackets.
+Result<ListenAddress> parse_listen(std::string_view text);
+
+/// Whether and how the engine's child is confined.
+enum class Sandbox : std::uint8_t { kOn, kOff };
+
+/// An engine that Thalweg runs itself: one llama-server with one model.
+struct EngineSettings {
+  std::filesystem::path program;  // empty: found on PATH, then in the cache
+  std::filesystem::path model_file;
+  std::string model_name;
+  std::uint32_t context_tokens = 4096;  // of one slot
+  std::uint32_t slots = 4;
+  std::uint32_t threads = 0;            // 0: the engine decides
+  std::uint64_t memory_bytes = 0;       // 0: model file's size * 2 + 2 GiB
+  Sandbox sandbox = Sandbox::kOn;
+  std::vector<std::string> arguments;   // passed on as they are
+};
+
+/// An OpenAI-compatible server. Secrets are read when the configuration is loaded and never printed.
+struct RemoteSettings {
+  bool tls = true;
+  std::string host;
+  std::uint16_t port = 443;
+  std::string host_header;         // as it goes into the Host field
+  std::string base_path;           // "/v1", without a last slash
+  std::string key;                 // empty: no Authorization field
+  std::filesystem::path ca_file;   // empty: the system's
+};
+
+/// What an endpoint needs beyond the fleet's view of it; same index as fleet.endpoints.
+struct EndpointSettings {
+  std::optional<EngineSettings> engine;
+  std::optional<RemoteSettings> remote;
+};
+
+struct Limits {
+  std::uint64_t head_bytes = 32 * 1024;
+  std::uint64_t body_bytes = 32ULL * 1024 * 1024;
+  std::uint64_t answer_bytes = 64ULL * 1024 * 1024;     // a whole or folded answer, and one frame of a stream at most
+  std::uint64_t held_bytes = 256ULL * 1024 * 1024;      // all bytes held by the process; above it 503
+  std::uint32_t connections = 10'000;
+  std::uint32_t streams = 4'096;                        // requests running or waiting
+  Duration wait = 30s;                                  // for a free slot
+  Duration header_timeout = 10s;                        // a client's head, from its first byte
+  Duration body_timeout = 30s;                          // between two reads of a client's body
+  Duration idle_timeout = 75s;                          // a kept-alive client connection
+  Duration write_timeout = 30s;                         // a client that takes no bytes
+  Duration drain = 30s;                                 // SIGTERM: how long running requests may go on
+};
+
+enum class AccessLog : std::uint8_t { kOff, kStderr, kFile };
+
+struct LogSettings {
+  AccessLog access = AccessLog::kStderr;
+  std::filesystem::path access_file;
+  std::string level = "info";
+};
+
+struct Settings {
+  ListenAddress listen;
+  std::uint32_t shards = 0;  // 0: half the cores, at least 1
+  fleet::Fleet fleet;        // sealed; number 0 (whoever publishes it numbers it)
+  policy::Policy policy;     // sealed
+  std::vector<EndpointSettings> endpoints;
+  std::vector<std::string> allowed_hosts;    // beside loopback names
+  std::vector<std::string> allowed_origins;  // exact origins
+  Limits limits;
+  LogSettings log;
+  Duration probe_interval = 5s;
+};
+
+/// Reads and checks a file whole. On failure: every error found, in file order, at least one.
+std::expected<Settings, std::vector<Error>> load(const std::filesystem::path& file);
+/// The same from text; relative paths are taken from `folder`.
+std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const std::filesystem::path& folder);
+/// `FILE:LINE:COLUMN: error: sentence`, one a line.
+std::string render(const std::vector<Error>& errors, const std::filesystem::path& file);
+
+/// The JSON Schema of the file (draft 2020-12), as published in docs/formats/config.schema.json.
+std::string_view schema();
+
+}  // namespace thalweg::config

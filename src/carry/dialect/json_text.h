@@ -1,0 +1,68 @@
+// Small pieces of JSON text: strings unescaped and escaped, numbers read, known names found.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "carry/dialect/json_walk.h"
+
+namespace thalweg::dialect {
+
+/// What a string of a finished walk means. A lone surrogate (endpoints only) becomes U+FFFD.
+void unescape(std::string_view raw, std::string& out);
+/// The same as a view: of the text itself where nothing is escaped, else of `storage`.
+std::string_view meaning(const JsonText& text, std::string& storage);
+
+/// Appends `text` (valid UTF-8) as a JSON string, quotes included.
+void append_quoted(std::string& out, std::string_view text);
+
+/// A number that is an integer, however written (`16`, `16.0`, `1.6e1`); values beyond 64 bits stop at the nearest end.
+std::optional<std::int64_t> integer_of(std::string_view number);
+/// Any number; 0 where it is out of a double's range.
+double double_of(std::string_view number);
+
+/// At most `bytes` of `text`, cut between characters.
+std::string_view cut_at(std::string_view text, std::size_t bytes);
+
+/// Without JSON's whitespace at both ends.
+std::string_view without_space(std::string_view text);
+
+/// Finds a name among a few dozen: by its length first.
+template <class Value, std::size_t kCount>
+class NameTable {
+ public:
+  struct Entry {
+    std::string_view name;
+    Value value;
+  };
+
+  constexpr explicit NameTable(const std::array<Entry, kCount>& entries) {
+    std::size_t used = 0;
+    for (std::size_t length = 0; length < kLongest; ++length) {
+      begin_[length] = used;
+      for (const Entry& entry : entries) {
+        if (entry.name.size() == length) entries_[used++] = entry;
+      }
+    }
+    begin_[kLongest] = used;
+  }
+
+  constexpr Value find(std::string_view name, Value none) const {
+    if (name.size() >= kLongest) return none;
+    for (std::size_t i = begin_[name.size()]; i < begin_[name.size() + 1]; ++i) {
+      if (entries_[i].name == name) return entries_[i].value;
+    }
+    return none;
+  }
+
+ private:
+  static constexpr std::size_t kLongest = 32;
+  std::array<Entry, kCount> entries_{};
+  std::array<std::size_t, kLongest + 1> begin_{};
+};
+
+}  // namespace thalweg::dialect

@@ -1,0 +1,409 @@
+#include "carry/dialect/json_walk.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "base/hash.h"
+#include "carry/dialect/json_text.h"
+#include "carry/dialect/openai.h"
+
+namespace thalweg::dialect {
+namespace {
+
+// Up to this many keys each new one is compared with all before it; a bigger object is sorted at its end, so that an
+// object of a hundred thousand keys costs n log n whatever its keys are.
+constexpr std::size_t kFewKeys = 16;
+
+// The first quote, backslash or control byte from `p` on. Looks at up to 15 bytes behind `end` (padding) and may return a
+// place there.
+#if defined(__SSE2__)
+inline const char* find_special(const char* p, const char* end) {
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  const __m128i last_control = _mm_set1_epi8(0x1F);
+  for (; p < end; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                         _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
+    if (mask != 0) return p + std::countr_zero(mask);
+  }
+  return p;
+}
+#else
+// Eight bytes at a time ("Bit Twiddling Hacks", S. E. Anderson: haszero and hasless; the lowest byte found is exact).
+inline const char* find_special(const char* p, const char* end) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
+  constexpr std::uint64_t kHigh = 0x8080808080808080ULL;
+  for (; p < end; p += 8) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, p, sizeof bytes);
+    if constexpr (std::endian::native == std::endian::big) bytes = std::byteswap(bytes);
+    const std::uint64_t quote = bytes ^ (kOnes * '"');
+    const std::uint64_t backslash = bytes ^ (kOnes * '\\');
+    const std::uint64_t special =
+        (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((bytes - kOnes * 0x20) & ~bytes)) & kHigh;
+    if (special != 0) return p + std::countr_zero(special) / 8;
+  }
+  return p;
+}
+#endif
+
+constexpr std::array<std::int8_t, 256> make_hex() {
+  std::array<std::int8_t, 256> table{};
+  for (auto& value : table) value = -1;
+  for (int i = 0; i < 10; ++i) table[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(i);
+  for (int i = 0; i < 6; ++i) {
+    table[static_cast<std::size_t>('a' + i)] = static_cast<std::int8_t>(10 + i);
+    table[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(10 + i);
+  }
+  return table;
+}
+constexpr std::array<std::int8_t, 256> kHex = make_hex();
+
+// The code unit of four hexadecimal digits, or -1. `p` has four readable bytes (padding).
+inline int code_unit(const char* p, const char* end) {
+  if (end - p < 4) return -1;
+  const int a = kHex[static_cast<std::uint8_t>(p[0])];
+  const int b = kHex[static_cast<std::uint8_t>(p[1])];
+  const int c = kHex[static_cast<std::uint8_t>(p[2])];
+  const int d = kHex[static_cast<std::uint8_t>(p[3])];
+  if ((a | b | c | d) < 0) return -1;
+  return a << 12 | b << 8 | c << 4 | d;
+}
+
+constexpr bool is_high_surrogate(int unit) { return unit >= 0xD800 && unit <= 0xDBFF; }
+constexpr bool is_low_surrogate(int unit) { return unit >= 0xDC00 && unit <= 0xDFFF; }
+
+// Where the first sequence that is not UTF-8 begins: block by block, then character by character.
+std::size_t first_bad_utf8(std::string_view text) {
+  constexpr std::size_t kBlock = 4096;
+  const auto continues = [&](std::size_t i) {
+    return i < text.size() && (static_cast<std::uint8_t>(text[i]) & 0xC0) == 0x80;
+  };
+  std::size_t good = 0;
+  for (;;) {
+    std::size_t next = std::min(text.size(), good + kBlock);
+    for (int back = 0; back < 3 && continues(next); ++back) --next;
+    if (next <= good || !simdjson::validate_utf8(text.data() + good, next - good)) break;
+    good = next;
+  }
+  while (good < text.size()) {
+    const auto lead = static_cast<std::uint8_t>(text[good]);
+    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    if (good + length > text.size() || !simdjson::validate_utf8(text.data() + good, length)) break;
+    good += length;
+  }
+  return good;
+}
+
+// Tells most names apart cheaply; equal names have equal tags.
+inline std::uint32_t quick_tag(std::string_view name) {
+  std::uint64_t head = 0;
+  std::uint64_t tail = 0;
+  if (name.size() >= 8) {
+    std::memcpy(&head, name.data(), 8);
+    std::memcpy(&tail, name.data() + name.size() - 8, 8);
+  } else if (name.size() >= 4) {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+    std::memcpy(&first, name.data(), 4);
+    std::memcpy(&last, name.data() + name.size() - 4, 4);
+    head = first;
+    tail = last;
+  } else {
+    for (const char c : name) head = head << 8 | static_cast<std::uint8_t>(c);
+  }
+  const std::uint64_t mixed = (head ^ std::rotl(tail, 29) ^ name.size() << 56) * 0x9E3779B97F4A7C15ULL;
+  return static_cast<std::uint32_t>(mixed >> 32);
+}
+
+std::uint64_t hash_seed() {
+  static const std::uint64_t seed = [] {
+    std::array<std::uint8_t, sizeof(std::uint64_t)> bytes{};
+    fill_random(bytes);
+    return std::bit_cast<std::uint64_t>(bytes);
+  }();
+  return seed;
+}
+
+constexpr std::uint32_t offset_of(std::uint64_t key) { return static_cast<std::uint32_t>(key); }
+constexpr std::uint32_t tag_of(std::uint64_t key) { return static_cast<std::uint32_t>(key >> 32); }
+constexpr std::uint64_t make_key(std::uint32_t tag, std::size_t offset) {
+  return static_cast<std::uint64_t>(tag) << 32 | static_cast<std::uint32_t>(offset);
+}
+
+constexpr std::array<JsonKind, 256> make_kinds() {
+  std::array<JsonKind, 256> table{};
+  for (auto& kind : table) kind = JsonKind::kNone;
+  table['{'] = JsonKind::kObject;
+  table['['] = JsonKind::kArray;
+  table['"'] = JsonKind::kString;
+  table['-'] = JsonKind::kNumber;
+  for (std::size_t c = '0'; c <= '9'; ++c) table[c] = JsonKind::kNumber;
+  table['t'] = JsonKind::kTrue;
+  table['f'] = JsonKind::kFalse;
+  table['n'] = JsonKind::kNull;
+  return table;
+}
+constexpr std::array<JsonKind, 256> kKinds = make_kinds();
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+}  // namespace
+
+std::string_view name_of(JsonKind kind) {
+  static constexpr std::array<std::string_view, 8> kNames = {"an object", "an array", "a string", "a number",
+                                                             "true",      "false",    "null",     "nothing"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+JsonKind JsonWalk::kind_of(char first) { return kKinds[static_cast<std::uint8_t>(first)]; }
+
+bool JsonWalk::start(std::string_view text, Rules rules) {
+  begin_ = cursor_ = text.data();
+  end_ = begin_ + text.size();
+  rules_ = rules;
+  depth_ = 0;
+  keys_.clear();
+  fault_ = nullptr;
+  fault_offset_ = 0;
+  fault_name_.clear();
+  if (text.size() >= std::numeric_limits<std::uint32_t>::max()) return stop("more than 4 GiB of JSON", end_);
+  if (text.starts_with("\xEF\xBB\xBF")) return stop("a byte order mark, which JSON must not have,", begin_);
+  if (!simdjson::validate_utf8(text.data(), text.size())) return stop("invalid UTF-8", begin_ + first_bad_utf8(text));
+  return true;
+}
+
+bool JsonWalk::enter() {
+  if (depth_ == kMaxJsonDepth) return stop("more than 128 levels of nesting", cursor_);
+  static_assert(kMaxJsonDepth == 128);
+  ++depth_;
+  ++cursor_;
+  return true;
+}
+
+bool JsonWalk::read_name(std::size_t first_key, JsonMember& member) {
+  if (!at('"')) return stop("expected a name in double quotes", cursor_);
+  member.begin = offset();
+  JsonText text;
+  if (!string(text)) return false;
+  member.name = meaning(text, name_);
+  if (rules_ == Rules::kCaller && !note_key(first_key, member.name, member.begin)) return false;
+  if (!at(':')) return stop("expected ':'", cursor_);
+  ++cursor_;
+  pass_space();
+  return true;
+}
+
+bool JsonWalk::string(JsonText& text) {
+  const char* const first = cursor_ + 1;
+  const char* p = find_special(first, end_);
+  if (p < end_ && *p == '"') [[likely]] {
+    text.raw = {first, static_cast<std::size_t>(p - first)};
+    text.meant_bytes = text.raw.size();
+    text.escaped = false;
+    cursor_ = p + 1;
+    return true;
+  }
+  std::size_t meant_bytes = 0;
+  const char* unread = first;
+  for (;;) {
+    if (p >= end_) return stop("a string without its closing quote", cursor_);
+    meant_bytes += static_cast<std::size_t>(p - unread);
+    if (*p == '"') break;
+    if (*p != '\\') return stop("a control character inside a string, to be written as an escape,", p);
+    p = pass_escape(p, meant_bytes);
+    if (p == nullptr) return false;
+    unread = p;
+    p = find_special(p, end_);
+  }
+  text.raw = {first, static_cast<std::size_t>(p - first)};
+  text.meant_bytes = meant_bytes;
+  text.escaped = true;
+  cursor_ = p + 1;
+  return true;
+}
+
+// Behind the escape at `p`, or null after a fault.
+const char* JsonWalk::pass_escape(const char* p, std::size_t& meant_bytes) {
+  const char* const wrong = p;
+  if (end_ - p < 2) {
+    stop("a string without its closing quote", cursor_);
+    return nullptr;
+  }
+  switch (p[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+      meant_bytes += 1;
+      return p + 2;
+    case 'u':
+      break;
+    default:
+      stop("an unknown escape", wrong);
+      return nullptr;
+  }
+  const int unit = code_unit(p + 2, end_);
+  if (unit < 0) {
+    stop("an escape \\u without four hexadecimal digits", wrong);
+    return nullptr;
+  }
+  p += 6;
+  if (is_high_surrogate(unit) && end_ - p >= 6 && p[0] == '\\' && p[1] == 'u' &&
+      is_low_surrogate(code_unit(p + 2, end_))) {
+    meant_bytes += 4;
+    return p + 6;
+  }
+  if ((is_high_surrogate(unit) || is_low_surrogate(unit)) && rules_ == Rules::kCaller) {
+    stop("a lone surrogate", wrong);
+    return nullptr;
+  }
+  meant_bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+  return p;
+}
+
+bool JsonWalk::number(std::string_view& raw) {
+  const char* const first = cursor_;
+  const char* p = first;
+  if (p < end_ && *p == '-') ++p;
+  if (p >= end_ || !is_digit(*p)) return stop("a number without digits", first);
+  if (*p == '0') {
+    ++p;
+    if (p < end_ && is_digit(*p)) return stop("a number with a leading zero", first);
+  } else {
+    while (p < end_ && is_digit(*p)) ++p;
+  }
+  if (p < end_ && *p == '.') {
+    ++p;
+    if (p >= end_ || !is_digit(*p)) return stop("a number without digits behind its point", first);
+    while (p < end_ && is_digit(*p)) ++p;
+  }
+  if (p < end_ && (*p == 'e' || *p == 'E')) {
+    ++p;
+    if (p < end_ && (*p == '+' || *p == '-')) ++p;
+    if (p >= end_ || !is_digit(*p)) return stop("a number without digits in its exponent", first);
+    while (p < end_ && is_digit(*p)) ++p;
+  }
+  raw = {first, static_cast<std::size_t>(p - first)};
+  cursor_ = p;
+  return true;
+}
+
+bool JsonWalk::literal(std::string_view word) {
+  if (static_cast<std::size_t>(end_ - cursor_) < word.size() || std::memcmp(cursor_, word.data(), word.size()) != 0) {
+    return stop("expected a value", cursor_);
+  }
+  cursor_ += word.size();
+  return true;
+}
+
+bool JsonWalk::skip() {
+  switch (next()) {
+    case JsonKind::kString: {
+      JsonText text;
+      return string(text);
+    }
+    case JsonKind::kNumber: {
+      std::string_view raw;
+      return number(raw);
+    }
+    case JsonKind::kTrue:
+      return literal("true");
+    case JsonKind::kFalse:
+      return literal("false");
+    case JsonKind::kNull:
+      return literal("null");
+    case JsonKind::kObject:
+      return object([this](const JsonMember&) { return skip(); });
+    case JsonKind::kArray:
+      return array([this] { return skip(); });
+    case JsonKind::kNone:
+      break;
+  }
+  return stop("expected a value", cursor_);
+}
+
+bool JsonWalk::end() {
+  pass_space();
+  if (cursor_ < end_) return stop("bytes behind the JSON value", cursor_);
+  return true;
+}
+
+std::string JsonWalk::fault() const {
+  if (!fault_name_.empty()) return fmt::format("the name {} stands twice in one object at byte {}", fault_name_, fault_offset_);
+  return fmt::format("{} at byte {}", fault_ == nullptr ? "nothing wrong" : fault_, fault_offset_);
+}
+
+std::string_view JsonWalk::name_at(std::size_t offset, std::string& storage) const {
+  const char* const first = begin_ + offset + 1;
+  const char* p = find_special(first, end_);
+  bool escaped = false;
+  while (*p == '\\') {  // read before, so valid: p[1] exists and a quote follows
+    escaped = true;
+    p = find_special(p + 2, end_);
+  }
+  const std::string_view raw{first, static_cast<std::size_t>(p - first)};
+  if (!escaped) return raw;
+  unescape(raw, storage);
+  return storage;
+}
+
+bool JsonWalk::stop_at_duplicate(std::string_view name, std::size_t offset) {
+  constexpr std::size_t kShownBytes = 64;
+  append_quoted(fault_name_, cut_at(name, kShownBytes));
+  return stop("", begin_ + offset);
+}
+
+bool JsonWalk::note_key(std::size_t first_key, std::string_view name, std::size_t offset) {
+  const std::uint32_t tag = quick_tag(name);
+  if (keys_.size() - first_key <= kFewKeys) {
+    for (std::size_t i = first_key; i < keys_.size(); ++i) {
+      if (tag_of(keys_[i]) == tag && name_at(offset_of(keys_[i]), other_name_) == name) {
+        return stop_at_duplicate(name, offset);
+      }
+    }
+  }
+  keys_.push_back(make_key(tag, offset));
+  return true;
+}
+
+bool JsonWalk::check_many_keys(std::size_t first_key) {
+  if (keys_.size() - first_key <= kFewKeys + 1) return true;
+  const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(first_key);
+  for (auto key = begin; key != keys_.end(); ++key) {
+    const std::size_t offset = offset_of(*key);
+    *key = make_key(static_cast<std::uint32_t>(hash64(name_at(offset, name_), hash_seed())), offset);
+  }
+  std::sort(begin, keys_.end(), [this](std::uint64_t a, std::uint64_t b) {
+    if (tag_of(a) != tag_of(b)) return tag_of(a) < tag_of(b);
+    const int order = name_at(offset_of(a), name_).compare(name_at(offset_of(b), other_name_));
+    return order != 0 ? order < 0 : offset_of(a) < offset_of(b);
+  });
+  std::uint32_t second = std::numeric_limits<std::uint32_t>::max();
+  for (auto key = begin; key + 1 != keys_.end(); ++key) {
+    if (tag_of(key[0]) == tag_of(key[1]) &&
+        name_at(offset_of(key[0]), name_) == name_at(offset_of(key[1]), other_name_)) {
+      second = std::min(second, offset_of(key[1]));
+    }
+  }
+  if (second == std::numeric_limits<std::uint32_t>::max()) return true;
+  return stop_at_duplicate(name_at(second, name_), second);
+}
+
+}  // namespace thalweg::dialect

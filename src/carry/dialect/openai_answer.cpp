@@ -1,0 +1,469 @@
+// Answers, frame by frame or whole: read in one walk for their facts, passed on with `model` spliced and the usage cut out that
+// the caller did not ask for.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "carry/dialect/answer_fold.h"
+#include "carry/dialect/json_text.h"
+#include "carry/dialect/json_walk.h"
+#include "carry/dialect/openai.h"
+#include "carry/dialect/splices.h"
+
+namespace thalweg::dialect {
+namespace {
+
+constexpr std::size_t kMaxMessageBytes = 1024;  // of an endpoint's error sentence
+
+enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings };
+
+constexpr NameTable<Field, 5> kFields{{{{"model", Field::kModel},
+                                        {"choices", Field::kChoices},
+                                        {"usage", Field::kUsage},
+                                        {"error", Field::kError},
+                                        {"timings", Field::kTimings}}}};
+
+enum class ChoiceField : std::uint8_t { kOther, kIndex, kDelta, kText, kLogprobs, kFinishReason };
+
+constexpr NameTable<ChoiceField, 6> kChoiceFields{{{{"index", ChoiceField::kIndex},
+                                                    {"delta", ChoiceField::kDelta},
+                                                    {"message", ChoiceField::kDelta},
+                                                    {"text", ChoiceField::kText},
+                                                    {"logprobs", ChoiceField::kLogprobs},
+                                                    {"finish_reason", ChoiceField::kFinishReason}}}};
+
+enum class Matter : std::uint8_t { kOther, kText, kTool };
+
+constexpr NameTable<Matter, 9> kMatter{{{{"content", Matter::kText},
+                                         {"refusal", Matter::kText},
+                                         {"reasoning_content", Matter::kText},
+                                         {"reasoning", Matter::kText},
+                                         {"reasoning_details", Matter::kText},
+                                         {"audio", Matter::kText},
+                                         {"images", Matter::kText},
+                                         {"tool_calls", Matter::kTool},
+                                         {"function_call", Matter::kTool}}}};
+
+enum class Count : std::uint8_t { kOther, kInput, kOutput, kCached, kInputDetails, kOutputDetails };
+
+constexpr NameTable<Count, 5> kCounts{{{{"prompt_tokens", Count::kInput},
+                                        {"completion_tokens", Count::kOutput},
+                                        {"prompt_cache_hit_tokens", Count::kCached},
+                                        {"prompt_tokens_details", Count::kInputDetails},
+                                        {"completion_tokens_details", Count::kOutputDetails}}}};
+
+}  // namespace
+
+struct OpenAiAnswer::Impl {
+  // Of the answer.
+  bool wants_usage = false;
+  bool folds = false;
+  std::string quoted_model;
+  std::vector<bool> finished;  // by choice
+  std::size_t unfinished = 0;
+  inference::Usage usage;
+  std::string finish_reason;
+  std::uint64_t prefill_tokens = 0;
+  Duration prefill_time{};
+  std::string error_message;
+  AnswerFold fold;
+  SlicedBody whole;
+
+  // Of the object being read.
+  JsonWalk walk;
+  Splices splices;
+  std::string storage;
+  inference::FrameFacts facts;
+  unsigned seen = 0;  // fields that may stand once
+  bool has_choices = false;
+  std::size_t choice_count = 0;
+  std::size_t reasons = 0;
+  bool has_usage = false;      // an object
+  JsonSpan usage_member;       // empty where there is none
+  std::size_t before_usage = 0;  // end of the member before it, 0 when it is the first
+  std::size_t behind_usage = 0;  // beginning of the member behind it, 0 when it is the last
+  std::size_t last_end = 0;      // of the member read last
+  const char* fault = nullptr;  // valid JSON, but not the dialect
+
+  Result<void> read_object(std::string_view text);
+  bool read_member(const JsonMember& member);
+  bool read_choice(std::size_t position);
+  bool read_delta();
+  bool read_matter(bool& found);
+  bool read_usage();
+  bool read_details(std::string_view name, std::uint64_t& count);
+  bool read_count(std::uint64_t& count);
+  bool read_error();
+  bool read_timings();
+  void finish_choice(std::int64_t index, std::string_view reason);
+  void cut_usage();
+  bool refuse(const char* why) {
+    fault = why;
+    return false;
+  }
+};
+
+OpenAiAnswer::OpenAiAnswer() : impl_(std::make_unique<Impl>()) {}
+OpenAiAnswer::~OpenAiAnswer() = default;
+
+void OpenAiAnswer::begin(const inference::Request& request, std::string_view shown_model, bool folds) {
+  Impl& impl = *impl_;
+  impl.wants_usage = request.wants_usage_frame;
+  impl.folds = folds;
+  impl.quoted_model.clear();
+  append_quoted(impl.quoted_model, shown_model);
+  impl.finished.assign(request.choices, false);
+  impl.unfinished = request.choices;
+  impl.usage = {};
+  impl.finish_reason.clear();
+  impl.prefill_tokens = 0;
+  impl.prefill_time = {};
+  impl.error_message.clear();
+  if (folds) impl.fold.begin(request.surface, impl.quoted_model);
+  impl.whole.clear();
+}
+
+Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::string& out) {
+  Impl& impl = *impl_;
+  ReadFrame read;
+  if (!frame.has_data) {
+    if (!impl.folds) out += frame.raw;
+    return read;
+  }
+  const std::string_view data = without_space(frame.data);
+  if (data.empty()) {  // a keep-alive of a kind that clients fail to parse
+    read.withheld = true;
+    return read;
+  }
+  if (data == "[DONE]") {
+    read.facts.terminator = true;
+    if (!impl.folds) out += frame.raw;
+    return read;
+  }
+
+  const bool error_event = frame.event == "error";
+  auto object = impl.read_object(frame.data);
+  if (!object) {
+    if (!error_event) return std::unexpected(std::move(object.error()));
+    impl.error_message = cut_at(data, kMaxMessageBytes);
+    impl.facts = {};
+    impl.splices.clear();
+    impl.has_usage = false;
+  }
+  read.facts = impl.facts;
+  if (error_event) read.facts.error = true;
+  if (impl.folds) {
+    if (!read.facts.error) impl.fold.add(frame.data);
+    return read;
+  }
+  if (!impl.wants_usage && !read.facts.error) {
+    read.withheld = impl.has_usage && impl.choice_count == 0;
+    if (read.withheld) return read;
+    impl.cut_usage();
+  }
+  if (frame.single_line) {
+    const auto before = static_cast<std::size_t>(frame.data.data() - frame.raw.data());
+    out += frame.raw.substr(0, before);
+    impl.splices.append_to(frame.data, out);
+    out += frame.raw.substr(before + frame.data.size());
+    return read;
+  }
+  if (!frame.event.empty()) {
+    out += "event: ";
+    out += frame.event;
+    out += '\n';
+  }
+  out += "data: ";
+  const std::size_t begin = out.size();
+  impl.splices.append_to(frame.data, out);
+  // A line feed between the lines of JSON is whitespace; inside a string none can stand.
+  std::replace(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), '\n', ' ');
+  out += "\n\n";
+  return read;
+}
+
+Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
+  Impl& impl = *impl_;
+  impl.whole.clear();
+  if (auto object = impl.read_object(body); !object) return std::unexpected(std::move(object.error()));
+  if (!impl.has_choices && !impl.facts.error) {
+    return fail(ErrorCode::kUpstreamFailed, "the endpoint's answer has neither `choices` nor `error`");
+  }
+  impl.facts.finish = impl.choice_count > 0 && impl.reasons == impl.choice_count;
+  impl.splices.cut(body, impl.whole);
+  return impl.facts;
+}
+
+const SlicedBody& OpenAiAnswer::whole() const { return impl_->whole; }
+
+Result<std::string> OpenAiAnswer::fold() { return impl_->fold.finish(); }
+
+const inference::Usage& OpenAiAnswer::usage() const { return impl_->usage; }
+std::string_view OpenAiAnswer::finish_reason() const { return impl_->finish_reason; }
+std::uint64_t OpenAiAnswer::prefill_tokens() const { return impl_->prefill_tokens; }
+Duration OpenAiAnswer::prefill_time() const { return impl_->prefill_time; }
+std::string_view OpenAiAnswer::error_message() const { return impl_->error_message; }
+
+Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
+  splices.clear();
+  facts = {};
+  seen = 0;
+  has_choices = has_usage = false;
+  usage_member = {};
+  before_usage = behind_usage = 0;
+  choice_count = reasons = 0;
+  last_end = 0;
+  fault = nullptr;
+  const auto malformed = [&](std::string_view why) {
+    return fail(ErrorCode::kUpstreamFailed, fmt::format("the endpoint's answer is not valid: {}", why));
+  };
+  if (!walk.start(text, JsonWalk::Rules::kEndpoint)) return malformed(walk.fault());
+  if (const JsonKind kind = walk.next(); kind != JsonKind::kObject) {
+    return malformed(kind == JsonKind::kNone ? "no JSON object" : "JSON, but no object");
+  }
+  if (!walk.object([this](const JsonMember& member) { return read_member(member); }) || !walk.end()) {
+    return malformed(fault != nullptr ? std::string(fault) : walk.fault());
+  }
+  return {};
+}
+
+bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
+  const Field field = kFields.find(member.name, Field::kOther);
+  if (!usage_member.empty() && behind_usage == 0) behind_usage = member.begin;
+  if (field != Field::kOther) {
+    const unsigned bit = 1U << static_cast<unsigned>(field);
+    if ((seen & bit) != 0) return refuse("a field that tells the answer's meaning stands in it twice");
+    seen |= bit;
+  }
+  const JsonKind kind = walk.next();
+  bool read = false;
+  switch (field) {
+    case Field::kModel: {
+      const std::size_t begin = walk.offset();
+      read = walk.skip();
+      splices.replace({begin, walk.offset()}) += quoted_model;
+      break;
+    }
+    case Field::kChoices:
+      if (kind == JsonKind::kNull) {
+        read = walk.skip();
+      } else if (kind == JsonKind::kArray) {
+        has_choices = true;
+        read = walk.array([this] { return read_choice(choice_count++); });
+      } else {
+        return refuse("`choices` is no array");
+      }
+      break;
+    case Field::kUsage:
+      read = kind == JsonKind::kObject ? read_usage() : walk.skip();
+      usage_member = {.begin = member.begin, .end = walk.offset()};
+      before_usage = last_end;
+      break;
+    case Field::kError:
+      read = read_error();
+      break;
+    case Field::kTimings:
+      read = kind == JsonKind::kObject ? read_timings() : walk.skip();
+      break;
+    case Field::kOther:
+      read = walk.skip();
+      break;
+  }
+  last_end = walk.offset();
+  return read;
+}
+
+bool OpenAiAnswer::Impl::read_choice(std::size_t position) {
+  if (walk.next() != JsonKind::kObject) return refuse("a choice that is no object");
+  auto index = static_cast<std::int64_t>(position);
+  std::string_view reason;
+  const bool read = walk.object([&](const JsonMember& member) {
+    const ChoiceField field = kChoiceFields.find(member.name, ChoiceField::kOther);
+    const JsonKind kind = walk.next();
+    switch (field) {
+      case ChoiceField::kIndex: {
+        if (kind != JsonKind::kNumber) return walk.skip();
+        std::string_view raw;
+        if (!walk.number(raw)) return false;
+        index = integer_of(raw).value_or(index);
+        return true;
+      }
+      case ChoiceField::kDelta:
+        return kind == JsonKind::kObject ? read_delta() : walk.skip();
+      case ChoiceField::kText:
+        return read_matter(facts.text);
+      case ChoiceField::kLogprobs:
+        if (kind != JsonKind::kNull) facts.text = true;
+        return walk.skip();
+      case ChoiceField::kFinishReason: {
+        if (kind != JsonKind::kString) return walk.skip();
+        JsonText text;
+        if (!walk.string(text)) return false;
+        reason = meaning(text, storage);
+        return true;
+      }
+      case ChoiceField::kOther:
+        break;
+    }
+    return walk.skip();
+  });
+  if (read && !reason.empty()) finish_choice(index, reason);
+  return read;
+}
+
+void OpenAiAnswer::Impl::finish_choice(std::int64_t index, std::string_view reason) {
+  ++reasons;
+  if (reason == "error") {  // OpenRouter's way to end a stream that broke
+    facts.error = true;
+    return;
+  }
+  if (index == 0 && finish_reason.empty()) finish_reason = reason;
+  if (index < 0 || static_cast<std::size_t>(index) >= finished.size()) return;
+  if (finished[static_cast<std::size_t>(index)]) return;
+  finished[static_cast<std::size_t>(index)] = true;
+  if (--unfinished == 0) facts.finish = true;
+}
+
+bool OpenAiAnswer::Impl::read_delta() {
+  return walk.object([this](const JsonMember& member) {
+    switch (kMatter.find(member.name, Matter::kOther)) {
+      case Matter::kText:
+        return read_matter(facts.text);
+      case Matter::kTool:
+        return read_matter(facts.tool);
+      case Matter::kOther:
+        break;
+    }
+    return walk.skip();
+  });
+}
+
+// Sets `found` for a value that says something: neither null nor false, no empty string and no empty array.
+bool OpenAiAnswer::Impl::read_matter(bool& found) {
+  switch (walk.next()) {
+    case JsonKind::kString: {
+      JsonText text;
+      if (!walk.string(text)) return false;
+      if (!text.raw.empty()) found = true;
+      return true;
+    }
+    case JsonKind::kArray:
+      return walk.array([&] {
+        found = true;
+        return walk.skip();
+      });
+    case JsonKind::kNull:
+    case JsonKind::kFalse:
+      return walk.skip();
+    default:
+      found = true;
+      return walk.skip();
+  }
+}
+
+bool OpenAiAnswer::Impl::read_usage() {
+  has_usage = true;
+  return walk.object([this](const JsonMember& member) {
+    switch (kCounts.find(member.name, Count::kOther)) {
+      case Count::kInput:
+        return read_count(usage.input_tokens);
+      case Count::kOutput:
+        return read_count(usage.output_tokens);
+      case Count::kCached: {
+        const bool was_reported = usage.reported;
+        const bool read = read_count(usage.cached_input_tokens);
+        usage.reported = was_reported;
+        return read;
+      }
+      case Count::kInputDetails:
+        return read_details("cached_tokens", usage.cached_input_tokens);
+      case Count::kOutputDetails:
+        return read_details("reasoning_tokens", usage.reasoning_tokens);
+      case Count::kOther:
+        break;
+    }
+    return walk.skip();
+  });
+}
+
+bool OpenAiAnswer::Impl::read_details(std::string_view name, std::uint64_t& count) {
+  if (walk.next() != JsonKind::kObject) return walk.skip();
+  return walk.object([&](const JsonMember& member) {
+    if (member.name != name || walk.next() != JsonKind::kNumber) return walk.skip();
+    std::string_view raw;
+    if (!walk.number(raw)) return false;
+    count = static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_of(raw).value_or(0)));
+    return true;
+  });
+}
+
+bool OpenAiAnswer::Impl::read_count(std::uint64_t& count) {
+  if (walk.next() != JsonKind::kNumber) return walk.skip();
+  std::string_view raw;
+  if (!walk.number(raw)) return false;
+  const auto integer = integer_of(raw);
+  if (!integer || *integer < 0) return true;
+  count = static_cast<std::uint64_t>(*integer);
+  usage.reported = true;
+  facts.usage = true;
+  return true;
+}
+
+bool OpenAiAnswer::Impl::read_error() {
+  const auto keep = [this](std::string_view sentence) {
+    facts.error = true;
+    error_message = cut_at(sentence, kMaxMessageBytes);
+  };
+  switch (walk.next()) {
+    case JsonKind::kString: {
+      JsonText text;
+      if (!walk.string(text)) return false;
+      if (!text.raw.empty()) keep(meaning(text, storage));
+      return true;
+    }
+    case JsonKind::kObject:
+      keep("");
+      return walk.object([&](const JsonMember& member) {
+        if (member.name != "message" || walk.next() != JsonKind::kString) return walk.skip();
+        JsonText text;
+        if (!walk.string(text)) return false;
+        keep(meaning(text, storage));
+        return true;
+      });
+    case JsonKind::kNull:
+    case JsonKind::kFalse:
+      return walk.skip();
+    default:
+      keep("");
+      return walk.skip();
+  }
+}
+
+bool OpenAiAnswer::Impl::read_timings() {
+  return walk.object([this](const JsonMember& member) {
+    const bool tokens = member.name == "prompt_n";
+    const bool millis = member.name == "prompt_ms";
+    if ((!tokens && !millis) || walk.next() != JsonKind::kNumber) return walk.skip();
+    std::string_view raw;
+    if (!walk.number(raw)) return false;
+    constexpr double kLongest = 1e9;  // 1e9 ms, eleven days: what is above is a lie or a mistake
+    const double value = double_of(raw);
+    if (!(value >= 0 && value <= kLongest)) return true;
+    if (tokens) prefill_tokens = static_cast<std::uint64_t>(value);
+    if (millis) prefill_time = Duration(static_cast<std::int64_t>(value * 1e6));
+    return true;
+  });
+}
+
+void OpenAiAnswer::Impl::cut_usage() {
+  if (usage_member.empty()) return;
+  if (behind_usage != 0) {
+    splices.remove({usage_member.begin, behind_usage});
+  } else if (before_usage != 0) {
+    splices.remove({before_usage, usage_member.end});
+  } else {
+    splices.remove(usage_member);
+  }
+}
+
+}  // namespace thalweg::dialect

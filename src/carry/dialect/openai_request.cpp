@@ -1,0 +1,125 @@
+// The body for one target: the caller's bytes with the closed list of edits (docs/formats/openai.md) spliced in. Members that
+// were absent go right behind `model`, which is always there, so that most bodies leave as three slices.
+#include <fmt/format.h>
+
+#include "carry/dialect/json_text.h"
+#include "carry/dialect/openai.h"
+#include "carry/dialect/request_body.h"
+#include "carry/dialect/splices.h"
+
+namespace thalweg::dialect {
+
+struct OpenAiRequest::Impl {
+  std::string_view text;
+  RequestBody body;
+  Splices splices;
+  SlicedBody sliced;
+  std::string quoted_model;
+  std::string added;  // members that were absent, each with a comma before it
+
+  void ask_for_usage();
+  void ask_for_stream();
+  void continue_last_message();
+  void cap_output(std::uint32_t cap);
+  void cap_value(const Value& value, std::uint32_t cap);
+  void forbid_storage();
+  void set_true(const Value& value) {
+    if (value.kind != JsonKind::kTrue) splices.replace(value.span) += "true";
+  }
+};
+
+OpenAiRequest::OpenAiRequest() : impl_(std::make_unique<Impl>()) {}
+OpenAiRequest::~OpenAiRequest() = default;
+
+Result<void> OpenAiRequest::parse(inference::Surface surface, std::string_view body) {
+  impl_->text = body;
+  return impl_->body.read(surface, body);
+}
+
+const inference::Request& OpenAiRequest::request() const { return impl_->body.request(); }
+
+std::string_view OpenAiRequest::fault_parameter() const { return impl_->body.fault_parameter(); }
+
+const SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::string_view upstream_model,
+                                          const placement::Obligations& obligations) {
+  Impl& impl = *impl_;
+  const RequestBody& body = impl.body;
+  const inference::Request& request = body.request();
+  impl.splices.clear();
+  impl.added.clear();
+
+  const bool engine = kind == fleet::EndpointKind::kEngine;
+  if (engine) {
+    impl.ask_for_stream();
+    if (body.ends_with_assistant && !body.sets_prefill) impl.continue_last_message();
+  }
+  if (engine || request.delivery == inference::Delivery::kStream) impl.ask_for_usage();
+  if (obligations.output_cap != 0) impl.cap_output(obligations.output_cap);
+  if (obligations.no_storage) impl.forbid_storage();
+
+  impl.quoted_model.clear();
+  append_quoted(impl.quoted_model, upstream_model);
+  const JsonSpan model = body.model.span;
+  if (!impl.added.empty() || impl.text.substr(model.begin, model.end - model.begin) != impl.quoted_model) {
+    std::string& written = impl.splices.replace(model);
+    written += impl.quoted_model;
+    written += impl.added;
+  }
+  impl.splices.cut(impl.text, impl.sliced);
+  return impl.sliced;
+}
+
+void OpenAiRequest::Impl::ask_for_stream() {
+  if (body.stream.present()) {
+    set_true(body.stream);
+  } else {
+    added += ",\"stream\":true";
+  }
+}
+
+void OpenAiRequest::Impl::continue_last_message() {
+  added += ",\"continue_final_message\":true,\"add_generation_prompt\":false";
+}
+
+void OpenAiRequest::Impl::ask_for_usage() {
+  if (!body.stream_options.present()) {
+    added += ",\"stream_options\":{\"include_usage\":true}";
+  } else if (body.include_usage.present()) {
+    set_true(body.include_usage);
+  } else if (body.stream_options_empty) {  // null, or an object without members
+    splices.replace(body.stream_options.span) += "{\"include_usage\":true}";
+  } else {
+    const std::size_t inside = body.stream_options.span.begin + 1;
+    splices.replace({inside, inside}) += "\"include_usage\":true,";
+  }
+}
+
+void OpenAiRequest::Impl::cap_value(const Value& value, std::uint32_t cap) {
+  if (value.kind == JsonKind::kNumber && (value.number < 0 || value.number > cap)) {
+    fmt::format_to(std::back_inserter(splices.replace(value.span)), "{}", cap);
+  }
+}
+
+void OpenAiRequest::Impl::cap_output(std::uint32_t cap) {
+  cap_value(body.max_tokens, cap);
+  cap_value(body.max_completion_tokens, cap);
+  cap_value(body.n_predict, cap);  // llama-server takes it before the others
+  const bool chat = body.request().surface == inference::Surface::kOpenAiChat;
+  if (body.max_tokens.kind == JsonKind::kNumber) return;
+  if (chat && body.max_completion_tokens.kind == JsonKind::kNumber) return;
+  if (body.max_tokens.kind == JsonKind::kNull) {
+    fmt::format_to(std::back_inserter(splices.replace(body.max_tokens.span)), "{}", cap);
+  } else {
+    fmt::format_to(std::back_inserter(added), ",\"max_tokens\":{}", cap);
+  }
+}
+
+void OpenAiRequest::Impl::forbid_storage() {
+  if (!body.store.present()) {
+    added += ",\"store\":false";
+  } else if (body.store.kind != JsonKind::kFalse) {
+    splices.replace(body.store.span) += "false";
+  }
+}
+
+}  // namespace thalweg::dialect

@@ -1,0 +1,116 @@
+#include "carry/gateway/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/hash.h"
+#include "base/text.h"
+
+namespace thalweg::gateway {
+
+namespace {
+
+struct KnownPath {
+  std::string_view path;
+  http::Method method;
+  Route route;
+};
+constexpr std::array<KnownPath, 6> kPaths = {{
+    {"/v1/chat/completions", http::Method::kPost, Route::kChat},
+    {"/v1/completions", http::Method::kPost, Route::kCompletions},
+    {"/v1/models", http::Method::kGet, Route::kModels},
+    {"/healthz", http::Method::kGet, Route::kHealth},
+    {"/readyz", http::Method::kGet, Route::kReady},
+    {"/metrics", http::Method::kGet, Route::kMetrics},
+}};
+constexpr std::string_view kModelPrefix = "/v1/models/";
+
+Result<Route> if_allowed(const http::RequestHead& head, http::Method wanted, Route route) {
+  if (head.method == wanted || (wanted == http::Method::kGet && head.method == http::Method::kHead)) return route;
+  if (head.method == http::Method::kOptions) return Route::kPreflight;
+  return fail(ErrorCode::kMethodNotAllowed,
+              fmt::format("{} takes {}, not {}", head.path, http::name_of(wanted), http::name_of(head.method)));
+}
+
+// The host of "name", "name:port", "[v6]" or "[v6]:port".
+std::string_view host_of(std::string_view authority) {
+  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
+  return authority.substr(0, authority.find(':'));
+}
+
+bool is_loopback_name(std::string_view host) {
+  if (equals_ignoring_case(host, "localhost") || host == "[::1]") return true;
+  if (!host.starts_with("127.")) return false;
+  return std::ranges::all_of(host, [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+}
+
+}  // namespace
+
+Result<Route> find_route(const http::RequestHead& head) {
+  for (const KnownPath& known : kPaths) {
+    if (head.path == known.path) return if_allowed(head, known.method, known.route);
+  }
+  if (head.path.starts_with(kModelPrefix) && head.path.size() > kModelPrefix.size()) {
+    return if_allowed(head, http::Method::kGet, Route::kModel);
+  }
+  std::array<std::string_view, kPaths.size()> names;
+  std::ranges::transform(kPaths, names.begin(), &KnownPath::path);
+  std::string hint = suggestion(head.path, names);
+  if (hint.empty() && !head.path.starts_with("/v1/")) hint = "; the base URL of clients ends in /v1";
+  return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, 128), hint));
+}
+
+Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings) {
+  const std::string_view host = host_of(head.host);
+  if (!head.host.empty() && !is_loopback_name(host) &&
+      std::ranges::none_of(settings.allowed_hosts, [&](const std::string& allowed) {
+        return equals_ignoring_case(allowed, host) || equals_ignoring_case(allowed, head.host);
+      })) {
+    return fail(ErrorCode::kForbidden, fmt::format("the host \"{}\" is not served here; list it under allow_hosts",
+                                                   head.host.substr(0, 128)));
+  }
+  if (head.origin.data() != nullptr &&
+      std::ranges::find(settings.allowed_origins, head.origin) == settings.allowed_origins.end()) {
+    return fail(ErrorCode::kForbidden, fmt::format("pages of the origin \"{}\" may not call this gateway; list it under "
+                                                   "allow_origins",
+                                                   head.origin.substr(0, 128)));
+  }
+  return {};
+}
+
+std::optional<KeyParts> split_key(std::string_view text) {
+  if (!text.starts_with("tw_")) return std::nullopt;
+  const std::size_t end = text.find('_', 3);
+  if (end == std::string_view::npos || end == 3 || end + 1 == text.size()) return std::nullopt;
+  return KeyParts{text.substr(3, end - 3), text.substr(end + 1)};
+}
+
+Result<policy::Subject> authenticate(const http::RequestHead& head, const policy::Policy& policy) {
+  if (policy.keys.empty()) return policy::Subject{};
+  constexpr std::string_view kScheme = "Bearer ";
+  const auto refuse = [](std::string_view why) {
+    return fail(ErrorCode::kUnauthenticated, fmt::format("{}; send `Authorization: Bearer tw_...` with a key that the "
+                                                         "configuration lists",
+                                                         why));
+  };
+  if (head.authorization.data() == nullptr) return refuse("this gateway needs a key");
+  if (head.authorization.size() < kScheme.size() ||
+      !equals_ignoring_case(head.authorization.substr(0, kScheme.size()), kScheme)) {
+    return refuse("the Authorization field is not a bearer key");
+  }
+  const std::string_view text = trim(head.authorization.substr(kScheme.size()));
+  const auto parts = split_key(text);
+  if (!parts) return refuse("the key is not of the form tw_<id>_<secret>");
+  const policy::Key* key = policy.find_key(parts->id);
+  const Sha256 given = sha256(text);
+  // An unknown id is compared too, so that the time tells nothing.
+  static constexpr Sha256 kNobody{};
+  const bool same = equal_in_constant_time(given, key != nullptr ? key->secret_sha256 : kNobody);
+  if (key == nullptr || !same) return refuse("the key is not known or was revoked");
+  return policy::Subject{key, key->tenant};
+}
+
+}  // namespace thalweg::gateway

@@ -1,0 +1,43 @@
+// Admission: what can be judged from the head of a request, before a byte of its body is read.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/result.h"
+#include "carry/config/settings.h"
+#include "carry/http/message.h"
+#include "decide/policy/policy.h"
+
+namespace thalweg::gateway {
+
+enum class Route : std::uint8_t {
+  kChat,         // POST /v1/chat/completions
+  kCompletions,  // POST /v1/completions
+  kModels,       // GET /v1/models
+  kModel,        // GET /v1/models/{model}
+  kHealth,       // GET /healthz
+  kReady,        // GET /readyz
+  kMetrics,      // GET /metrics
+  kPreflight,    // OPTIONS of a listed origin
+};
+
+/// The route of a head. kNotFound and kMethodNotAllowed name what would work.
+Result<Route> find_route(const http::RequestHead& head);
+
+/// The Host must be a loopback name or listed; an Origin must be listed. kForbidden otherwise: a page in a browser can make
+/// requests to loopback, and DNS can be made to point any name there.
+Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings);
+
+/// Who asks. With keys configured: `Authorization: Bearer tw_<id>_<secret>`, found by id, compared by SHA-256 in constant
+/// time; kUnauthenticated otherwise. Without keys any bearer or none is accepted.
+Result<policy::Subject> authenticate(const http::RequestHead& head, const policy::Policy& policy);
+
+/// A key's parts, or nothing: `tw_<id>_<secret>`.
+struct KeyParts {
+  std::string_view id;
+  std::string_view secret;
+};
+std::optional<KeyParts> split_key(std::string_view text);
+
+}  // namespace thalweg::gateway

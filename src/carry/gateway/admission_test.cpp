@@ -1,0 +1,115 @@
+#include "carry/gateway/admission.h"
+
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "carry/gateway/retry_budget.h"
+
+namespace thalweg::gateway {
+namespace {
+
+http::RequestHead head_of(http::Method method, std::string_view path, std::string_view host = "127.0.0.1:8080") {
+  http::RequestHead head;
+  head.method = method;
+  head.path = head.target = path;
+  head.host = host;
+  return head;
+}
+
+TEST(Admission, FindsEveryRouteByMethodAndPath) {
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/chat/completions")).value(), Route::kChat);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/completions")).value(), Route::kCompletions);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models")).value(), Route::kModels);
+  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/v1/models")).value(), Route::kModels);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models/a/b")).value(), Route::kModel);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/metrics")).value(), Route::kMetrics);
+}
+
+TEST(Admission, SaysWhichMethodWorksAndWhichPathWasMeant) {
+  const auto method = find_route(head_of(http::Method::kGet, "/v1/chat/completions"));
+  ASSERT_FALSE(method);
+  EXPECT_EQ(method.error().code, ErrorCode::kMethodNotAllowed);
+  EXPECT_NE(method.error().message.find("POST"), std::string::npos);
+  const auto path = find_route(head_of(http::Method::kPost, "/v1/chat/completion"));
+  ASSERT_FALSE(path);
+  EXPECT_NE(path.error().message.find("/v1/chat/completions"), std::string::npos);
+}
+
+TEST(Admission, ServesLoopbackNamesAndListedHostsOnly) {
+  config::Settings settings;
+  settings.allowed_hosts = {"gateway.internal"};
+  for (const char* host : {"127.0.0.1", "127.0.0.1:8080", "127.9.9.9", "localhost", "LOCALHOST:1", "[::1]", "[::1]:8080", "gateway.internal",
+                           "Gateway.Internal:8080", ""}) {
+    EXPECT_TRUE(check_origin(head_of(http::Method::kGet, "/", host), settings)) << host;
+  }
+  for (const char* host : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "gateway.internal.evil", "[::2]", "10.0.0.1"}) {
+    EXPECT_FALSE(check_origin(head_of(http::Method::kGet, "/", host), settings)) << host;
+  }
+}
+
+TEST(Admission, RefusesPagesOfOriginsThatAreNotListed) {
+  config::Settings settings;
+  settings.allowed_origins = {"https://app.example"};
+  auto head = head_of(http::Method::kPost, "/v1/chat/completions");
+  head.origin = "https://app.example";
+  EXPECT_TRUE(check_origin(head, settings));
+  for (const char* origin : {"https://evil.example", "null", "http://app.example", "https://app.example.evil", ""}) {
+    head.origin = origin;
+    EXPECT_EQ(check_origin(head, settings).error().code, ErrorCode::kForbidden) << origin;
+  }
+}
+
+policy::Policy one_key(std::string_view text, std::string id) {
+  policy::Policy policy;
+  policy.keys.push_back({std::move(id), sha256(text), "research", {}});
+  policy::seal(policy);
+  return policy;
+}
+
+TEST(Admission, AcceptsTheKeyThatWasHashedAndNoOther) {
+  const std::string text = "tw_dev_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  const policy::Policy policy = one_key(text, "dev");
+  auto head = head_of(http::Method::kPost, "/v1/chat/completions");
+  const std::string good = "Bearer " + text;
+  head.authorization = good;
+  const auto subject = authenticate(head, policy);
+  ASSERT_TRUE(subject);
+  EXPECT_EQ(subject->tenant, "research");
+  EXPECT_EQ(subject->key->id, "dev");
+  for (const std::string& bad :
+       {std::string("Bearer ") + text + "B", std::string("Bearer tw_other_") + text.substr(7), std::string("Basic ") + text,
+        std::string("Bearer sk-something"), std::string("Bearer "), std::string(""), std::string("Bearer tw__x"), std::string("Bearer tw_dev_")}) {
+    head.authorization = bad;
+    const auto refused = authenticate(head, policy);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnauthenticated);
+    EXPECT_EQ(refused.error().message.find(text), std::string::npos) << "an error must not show the key";
+  }
+  head.authorization = {};
+  EXPECT_FALSE(authenticate(head, policy));
+}
+
+TEST(Admission, WithoutConfiguredKeysAnyBearerIsAccepted) {
+  auto head = head_of(http::Method::kPost, "/v1/chat/completions");
+  EXPECT_TRUE(authenticate(head, policy::Policy{}));
+  head.authorization = "Bearer whatever";
+  EXPECT_TRUE(authenticate(head, policy::Policy{}));
+}
+
+TEST(RetryBudget, GivesTenAtOnceAndOneMoreForEveryTenRequests) {
+  RetryBudget budget;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(budget.spend());
+  EXPECT_FALSE(budget.spend());
+  for (int i = 0; i < 9; ++i) budget.on_request();
+  EXPECT_FALSE(budget.spend());
+  budget.on_request();
+  EXPECT_TRUE(budget.spend());
+  EXPECT_FALSE(budget.spend());
+  for (int i = 0; i < 100000; ++i) budget.on_request();
+  int spent = 0;
+  while (budget.spend()) ++spent;
+  EXPECT_EQ(spent, 10);
+}
+
+}  // namespace
+}  // namespace thalweg::gateway

@@ -1,0 +1,508 @@
+#include "carry/gateway/connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+
+#include "carry/dialect/openai.h"
+#include "carry/gateway/exchange.h"
+#include "carry/net/gather.h"
+
+namespace thalweg::gateway {
+
+namespace {
+
+// Beside a long body there stays room to read on, so that a client that leaves is seen.
+constexpr std::size_t kSpareBytes = 4096;
+
+}  // namespace
+
+std::string_view reason_phrase(std::uint16_t status) {
+  switch (status) {
+    case 200: return "OK";
+    case 204: return "No Content";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    default: return "Status";
+  }
+}
+
+Connection::Connection(Worker& worker, net::Socket socket)
+    : worker_(worker),
+      socket_(std::move(socket)),
+      reader_(http::RequestReader::Limits{}),
+      held_(worker.common.bytes),
+      held_unsent_(worker.common.bytes) {}
+
+Connection::~Connection() = default;
+
+void Connection::start(Where where) {
+  where_ = where;
+  snapshot_ = worker_.snapshot();
+  capacity_ = kClientBuffer;
+  buffer_.reset(new char[capacity_ + http::kPadding]);
+  worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
+  read();
+}
+
+void Connection::close() {
+  if (phase_ == Phase::kClosed) return;
+  const auto self = shared_from_this();
+  phase_ = Phase::kClosed;
+  read_timer_.stop();
+  write_timer_.stop();
+  if (exchange_ && exchange_->running()) exchange_->on_client_gone();
+  net::error_code ignored;
+  socket_.close(ignored);
+  worker_.closed(*this);
+}
+
+void Connection::drain(Duration limit) {
+  if (phase_ == Phase::kRunning) {
+    exchange_->on_drain(limit);
+  } else if (phase_ == Phase::kReading && filled_ == 0) {
+    close();
+  }
+}
+
+void Connection::read() {
+  if (reading_ || phase_ == Phase::kClosed || filled_ == capacity_) return;
+  reading_ = true;
+  read_at_ = filled_;
+  socket_.async_read_some(
+      net::asio::buffer(buffer_.get() + filled_, capacity_ - filled_),
+      [self = shared_from_this()](const net::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+void Connection::on_read(const net::error_code& error, std::size_t bytes) {
+  reading_ = false;
+  if (phase_ == Phase::kClosed) return;
+  if (std::exchange(restart_, false) && error == net::asio::error::operation_aborted) {
+    process();
+    return;
+  }
+  if (error) {
+    close();
+    return;
+  }
+  // The message before this one is gone meanwhile: move up to where the new one begins.
+  if (read_at_ != filled_) std::memmove(buffer_.get() + filled_, buffer_.get() + read_at_, bytes);
+  if (filled_ == 0 && phase_ == Phase::kReading) {
+    arrived_at_ = MonotonicClock::now();
+    worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
+  }
+  if (phase_ == Phase::kLingering) {
+    read();
+    return;
+  }
+  filled_ += bytes;
+  worker_.metrics.bytes_in.add(bytes);
+  if (phase_ == Phase::kReading) {
+    process();
+  } else {
+    read();  // the next request comes early: keep it, and keep seeing whether the client leaves
+  }
+}
+
+// Only while no read is pending: it would write into the old buffer.
+// Room for `wanted` bytes in all, from the start of the message. Grown bytes count against the process's budget.
+bool Connection::make_room(std::size_t wanted) {
+  if (wanted <= capacity_) return true;
+  if (!held_.hold(wanted - kClientBuffer)) return false;
+  std::unique_ptr<char[]> grown(new char[wanted + http::kPadding]);
+  std::memcpy(grown.get(), buffer_.get(), filled_);
+  buffer_ = std::move(grown);
+  capacity_ = wanted;
+  return true;
+}
+
+void Connection::process() {
+  if (in_process_) return;
+  in_process_ = true;
+  const auto self = shared_from_this();
+  while (phase_ == Phase::kReading) {
+    if (filled_ == 0) {
+      if (capacity_ > kClientBuffer && !reading_) {
+        buffer_.reset(new char[kClientBuffer + http::kPadding]);
+        capacity_ = kClientBuffer;
+        held_.release();
+      }
+      worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.idle_timeout, *this, kReadTimer);
+      if (worker_.draining) {
+        close();
+        break;
+      }
+      read();
+      break;
+    }
+    const auto state = reader_.advance({buffer_.get(), filled_});
+    if (!state) {
+      keep_alive_ = false;
+      refuse(state.error(), true);
+      break;
+    }
+    if (*state == http::RequestReader::State::kHeadDone) {
+      head_done();
+      continue;
+    }
+    if (*state == http::RequestReader::State::kDone) {
+      run();
+      continue;
+    }
+    // More bytes are needed.
+    if (filled_ == capacity_) {
+      const auto& limits = snapshot_->settings.limits;
+      const std::size_t most = limits.head_bytes + limits.body_bytes + kClientBuffer;
+      if (!make_room(std::min<std::size_t>(capacity_ * 2, most)) || filled_ == capacity_) {
+        keep_alive_ = false;
+        refuse({ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly", {}}, true);
+        break;
+      }
+    }
+    if (admitted_) worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.body_timeout, *this, kReadTimer);
+    read();
+    break;
+  }
+  in_process_ = false;
+}
+
+// Judges the head. Refusals leave the body unread: the connection closes after the answer unless there is no body.
+void Connection::head_done() {
+  if (admitted_) return;
+  snapshot_ = worker_.snapshot();
+  const config::Settings& settings = snapshot_->settings;
+  const http::RequestHead& head = reader_.head({buffer_.get(), filled_});
+  head_known_ = true;
+  arrived_ = UtcClock::now();
+  minor_version_ = head.minor_version;
+  keep_alive_ = head.keep_alive && !worker_.draining;
+  const auto stop = [&](const Error& error) {
+    if (head.has_body) {
+      keep_alive_ = false;
+    } else {
+      (void)reader_.advance({buffer_.get(), filled_});  // to the end of the message: the connection goes on
+    }
+    refuse(error, true);
+  };
+  if (const auto origin = check_origin(head, settings); !origin) return stop(origin.error());
+  const auto route = find_route(head);
+  if (!route) return stop(route.error());
+  route_ = *route;
+  if (route_ != Route::kHealth && route_ != Route::kReady && route_ != Route::kPreflight) {
+    const auto subject = authenticate(head, settings.policy);
+    if (!subject) return stop(subject.error());
+    subject_ = *subject;
+  }
+  if (route_ == Route::kChat || route_ == Route::kCompletions) {
+    if (worker_.draining) return stop({ErrorCode::kDraining, "the gateway is shutting down; try again", {}});
+    if (worker_.common.streams.load(std::memory_order_relaxed) >= settings.limits.streams) {
+      return stop({ErrorCode::kOverloaded,
+                   fmt::format("{} requests are running or waiting, the most that limits.streams allows; try again shortly",
+                               settings.limits.streams),
+                   {}});
+    }
+    if (!worker_.log_has_room()) {
+      return stop({ErrorCode::kOverloaded, "the access log cannot keep up; try again shortly", {}});
+    }
+    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
+  }
+  reader_.set_body_limit(settings.limits.body_bytes);
+  if (head.content_length > settings.limits.body_bytes) {
+    return stop({ErrorCode::kTooLarge,
+                 fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
+                 {}});
+  }
+  if (!make_room(reader_.bytes_needed() + kSpareBytes)) {
+    return stop({ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly", {}});
+  }
+  admitted_ = true;
+  if (head.expects_continue && head.minor_version >= 1) {
+    static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
+    send(kContinue);
+  }
+}
+
+void Connection::run() {
+  read_timer_.stop();
+  const http::RequestHead& head = reader_.head({buffer_.get(), filled_});
+  switch (route_) {
+    case Route::kChat:
+    case Route::kCompletions: {
+      phase_ = Phase::kRunning;
+      worker_.common.streams.fetch_add(1, std::memory_order_relaxed);
+      ++worker_.promised_lines;
+      counted_stream_ = true;
+      worker_.metrics.requests_started.add();
+      if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
+      exchange_->begin(Arrival{
+          .surface = route_ == Route::kChat ? inference::Surface::kOpenAiChat : inference::Surface::kOpenAiCompletions,
+          .body = reader_.body({buffer_.get(), filled_}),
+          .subject = subject_,
+          .snapshot = snapshot_,
+          .at = arrived_,
+          .at_instant = arrived_at_,
+          .path = head.path});
+      if (phase_ == Phase::kRunning) read();  // sees the client leave
+      return;
+    }
+    case Route::kModels:
+    case Route::kModel: {
+      std::vector<std::string_view> names;
+      const auto allowed = [&](std::string_view name) { return subject_.key == nullptr || subject_.key->may_use(name); };
+      for (const auto& model : snapshot_->fleet().models) {
+        if (allowed(model.name)) names.push_back(model.name);
+      }
+      if (!names.empty()) names.push_back(fleet::kAutoModel);
+      if (route_ == Route::kModels) {
+        answer_simple(200, "application/json", dialect::models_body(names), keep_alive_);
+        return;
+      }
+      const std::string_view wanted = head.path.substr(std::string_view("/v1/models/").size());
+      if (std::ranges::find(names, wanted) == names.end()) {
+        refuse({ErrorCode::kModelNotFound, fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
+                                                       "what there is", wanted.substr(0, 128)), {}}, true);
+        return;
+      }
+      answer_simple(200, "application/json", dialect::model_body(wanted), keep_alive_);
+      return;
+    }
+    case Route::kHealth:
+      answer_simple(200, "text/plain", "ok\n", keep_alive_);
+      return;
+    case Route::kReady:
+      if (worker_.common.ready.load(std::memory_order_relaxed) && !worker_.draining) {
+        answer_simple(200, "text/plain", "ready\n", keep_alive_);
+      } else {
+        answer_simple(503, "text/plain", worker_.draining ? "draining\n" : "no endpoint is ready yet\n", keep_alive_);
+      }
+      return;
+    case Route::kMetrics:
+      answer_simple(200, "text/plain; version=0.0.4; charset=utf-8", worker_.common.render_metrics(worker_), keep_alive_);
+      return;
+    case Route::kPreflight: {
+      const std::string_view wanted = head.field("access-control-request-headers");
+      answer_simple(204, {}, {}, keep_alive_,
+                    fmt::format("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: "
+                                "{}\r\nAccess-Control-Max-Age: 600\r\n",
+                                wanted.empty() ? "authorization, content-type" : wanted.substr(0, 512)));
+      return;
+    }
+  }
+}
+
+void Connection::answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body, bool keep_alive,
+                               std::string_view extra) {
+  const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;
+  std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Length: {}\r\n", status, reason_phrase(status), body.size());
+  if (status == 204) text = fmt::format("HTTP/1.1 204 No Content\r\n");
+  if (!content_type.empty()) text += fmt::format("Content-Type: {}\r\n", content_type);
+  text += extra;
+  text += cors_fields(head == nullptr ? std::string_view() : head->origin);
+  if (!keep_alive) text += "Connection: close\r\n";
+  text += "\r\n";
+  const bool without_body = head != nullptr && head->method == http::Method::kHead;
+  const std::string_view slices[] = {text, without_body ? std::string_view() : body};
+  worker_.metrics.responses_by_class[status / 100].add();
+  phase_ = Phase::kRunning;
+  if (send(slices)) answered(keep_alive);
+}
+
+std::string Connection::cors_fields(std::string_view origin) const {
+  if (origin.empty() || std::ranges::find(snapshot_->settings.allowed_origins, origin) ==
+                            snapshot_->settings.allowed_origins.end()) {
+    return {};
+  }
+  return fmt::format("Access-Control-Allow-Origin: {}\r\nVary: Origin\r\n"
+                     "Access-Control-Expose-Headers: x-request-id, retry-after\r\n", origin);
+}
+
+std::string Connection::cors_fields() {
+  return head_known_ ? cors_fields(reader_.head({buffer_.get(), filled_}).origin) : std::string();
+}
+
+void Connection::refuse(const Error& error, bool log) {
+  const std::uint16_t status = dialect::status_of(error.code);
+  std::string extra;
+  if (error.code == ErrorCode::kOverloaded || error.code == ErrorCode::kDraining) extra = "Retry-After: 1\r\n";
+  if (error.code == ErrorCode::kUnauthenticated) extra = "WWW-Authenticate: Bearer\r\n";
+  if (log && worker_.log_has_room()) {
+    const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;
+    telemetry::AccessLine line;
+    line.at = UtcClock::now();
+    line.request = worker_.ids.next();
+    line.method = head == nullptr ? std::string_view("-") : http::name_of(head->method);
+    line.path = head == nullptr ? std::string_view("-") : head->path;
+    line.status = status;
+    line.outcome = "refused";
+    line.error = name_of(error.code);
+    line.bytes_in = filled_;
+    worker_.write_line(line);
+  }
+  answer_simple(status, "application/json", dialect::error_body(error), keep_alive_, extra);
+}
+
+bool Connection::send(std::span<const std::string_view> slices) {
+  if (phase_ == Phase::kClosed) return false;
+  std::size_t total = 0;
+  for (const auto slice : slices) total += slice.size();
+  worker_.metrics.bytes_out.add(total);
+  std::size_t sent = 0;
+  if (unsent() == 0) {
+    net::error_code error;
+    sent = net::send_gathered(socket_, slices, 0, error);
+    if (sent == total) return true;
+    if (error != net::asio::error::would_block) {
+      close();
+      return false;
+    }
+  }
+  for (std::string_view slice : slices) {
+    if (sent >= slice.size()) {
+      sent -= slice.size();
+      continue;
+    }
+    unsent_.append(slice.substr(sent));
+    sent = 0;
+  }
+  if (!held_unsent_.hold(unsent_.size())) {
+    close();
+    return false;
+  }
+  flush();
+  return phase_ != Phase::kClosed;
+}
+
+// Waits until the socket takes more, then sends what is unsent.
+void Connection::flush() {
+  if (waiting_to_write_) return;
+  waiting_to_write_ = true;
+  if (!write_timer_.running()) {
+    worker_.shard.timers().start(write_timer_, snapshot_->settings.limits.write_timeout, *this, kWriteTimer);
+  }
+  socket_.async_wait(net::Socket::wait_write, [self = shared_from_this()](net::error_code error) {
+    self->waiting_to_write_ = false;
+    if (self->phase_ == Phase::kClosed) return;
+    if (!error) {
+      const std::string_view rest[] = {std::string_view(self->unsent_).substr(self->unsent_offset_)};
+      const std::size_t sent = net::send_gathered(self->socket_, rest, 0, error);
+      self->unsent_offset_ += sent;
+      if (sent != 0) self->write_timer_.stop();
+    }
+    if (error && error != net::asio::error::would_block) {
+      self->close();
+      return;
+    }
+    if (self->unsent() == 0) {
+      self->unsent_.clear();
+      self->unsent_offset_ = 0;
+      self->held_unsent_.release();
+      self->write_timer_.stop();
+    } else {
+      self->flush();
+    }
+    if (self->phase_ == Phase::kRunning && self->exchange_ && self->exchange_->running()) {
+      self->exchange_->on_client_progress();
+    } else if (self->phase_ == Phase::kFlushing && self->unsent() == 0) {
+      self->answered(!self->close_after_flush_);
+    }
+  });
+}
+
+void Connection::answered(bool keep_alive) {
+  if (phase_ == Phase::kClosed) return;
+  if (counted_stream_) {
+    counted_stream_ = false;
+    worker_.common.streams.fetch_sub(1, std::memory_order_relaxed);
+    --worker_.promised_lines;
+  }
+  if (unsent() != 0) {  // the client gets the rest under its write time-out
+    phase_ = Phase::kFlushing;
+    close_after_flush_ = !keep_alive;
+    return;
+  }
+  if (!keep_alive || worker_.draining) {
+    // A client that is still sending a refused body would get a reset instead of its answer: stop our side first.
+    net::error_code ignored;
+    socket_.shutdown(net::Socket::shutdown_send, ignored);
+    linger();
+    return;
+  }
+  const std::size_t used = reader_.message_end();
+  std::memmove(buffer_.get(), buffer_.get() + used, filled_ - used);
+  filled_ -= used;
+  reader_.reset();
+  admitted_ = false;
+  head_known_ = false;
+  subject_ = {};
+  snapshot_ = worker_.snapshot();
+  arrived_at_ = MonotonicClock::now();
+  phase_ = Phase::kReading;
+  if (reading_ && (filled_ != 0 || capacity_ > kClientBuffer)) {
+    // The buffer will be moved or grown: take the pending read back first. Its handler goes on.
+    restart_ = true;
+    net::error_code ignored;
+    socket_.cancel(ignored);
+    return;
+  }
+  if (in_process_) return;  // its loop goes on
+  if (filled_ == 0) {
+    process();
+  } else {  // not from inside the answer of the request before
+    worker_.shard.post([self = shared_from_this()] { self->process(); });
+  }
+}
+
+// Reads and forgets what the client still sends, for a short while, so that it gets to read the answer.
+void Connection::linger() {
+  constexpr Duration kLinger = 500ms;
+  phase_ = Phase::kLingering;
+  filled_ = 0;
+  worker_.shard.timers().start(read_timer_, kLinger, *this, kReadTimer);
+  if (!reading_) read();
+}
+
+void Connection::cut() {
+  if (counted_stream_) {
+    counted_stream_ = false;
+    worker_.common.streams.fetch_sub(1, std::memory_order_relaxed);
+    --worker_.promised_lines;
+  }
+  if (unsent() == 0) {
+    close();
+  } else {
+    phase_ = Phase::kFlushing;
+    close_after_flush_ = true;
+  }
+}
+
+void Connection::on_timer(std::uint32_t tag) {
+  if (tag == kWriteTimer) {
+    worker_.metrics.slow_clients.add();
+    close();
+    return;
+  }
+  if (phase_ == Phase::kReading && filled_ != 0) {  // a request begun and not ended in time
+    worker_.metrics.slow_clients.add();
+    keep_alive_ = false;
+    refuse({ErrorCode::kTimeout, "the request did not come in whole in time", {}}, true);
+    return;
+  }
+  close();
+}
+
+}  // namespace thalweg::gateway

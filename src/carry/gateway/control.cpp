@@ -1,0 +1,386 @@
+#include "carry/gateway/control.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/inotify.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include <boost/asio/buffer.hpp>
+
+#include "carry/dialect/openai.h"
+
+namespace thalweg::gateway {
+
+namespace {
+
+enum TimerTag : std::uint32_t { kPublishTimer, kReloadTimer };
+constexpr Duration kSettleAfterChange = 20ms;  // editors write a file in several steps
+constexpr std::uint32_t kControlShard = 1'000'000;
+
+inference::Capabilities told_of_engine() {
+  using inference::Capability;
+  return {Capability::kTools, Capability::kImages, Capability::kAudio};
+}
+
+std::uint64_t engine_memory(const config::EngineSettings& settings) {
+  if (settings.memory_bytes != 0) return settings.memory_bytes;
+  std::error_code ignored;
+  const auto size = std::filesystem::file_size(settings.model_file, ignored);
+  return (ignored ? 0 : size) * 2 + (2ULL << 30);
+}
+
+}  // namespace
+
+Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::path file, Hooks hooks)
+    : common_(common),
+      workers_(std::move(workers)),
+      file_(std::move(file)),
+      hooks_(std::move(hooks)),
+      shard_(kControlShard),
+      door_(shard_),
+      signals_(shard_.loop().get_executor()),
+      watch_(shard_.loop().get_executor()) {}
+
+Control::~Control() { stop(); }
+
+void Control::stop() {
+  shard_.stop();
+  watched_.clear();
+  engines_.clear();
+  retired_.clear();
+}
+
+// ---- What is in force ----
+
+Result<std::shared_ptr<const Snapshot>> Control::build(config::Settings settings) {
+  auto snapshot = std::make_shared<Snapshot>();
+  const std::uint64_t number = snapshot_ ? snapshot_->fleet().number + 1 : 1;
+  settings.fleet.number = number;
+  settings.policy.number = number;
+  if (snapshot_) snapshot->series = snapshot_->series;
+  for (std::size_t i = 0; i < settings.fleet.endpoints.size(); ++i) {
+    const fleet::Endpoint& endpoint = settings.fleet.endpoints[i];
+    const config::EndpointSettings& own = settings.endpoints[i];
+    EndpointRuntime runtime;
+    const EndpointIndex old = index_of(endpoint.name);
+    if (own.engine) {
+      const config::EngineSettings& wanted = *own.engine;
+      engine::Options options;
+      auto program = engine::find_program(wanted.program);
+      if (!program) return std::unexpected(program.error());
+      options.name = endpoint.name;
+      options.program = *program;
+      options.model_file = wanted.model_file;
+      options.alias = endpoint.models.front().upstream_name;
+      options.context_tokens = wanted.context_tokens;
+      options.slots = wanted.slots;
+      options.threads = wanted.threads;
+      options.memory_bytes = engine_memory(wanted);
+      options.sandbox = wanted.sandbox == config::Sandbox::kOn;
+      options.arguments = wanted.arguments;
+      const auto running = engines_.find(endpoint.name);
+      if (running == engines_.end() || running->second->options != options) {
+        const auto fresh = std::make_shared<Engine>();
+        fresh->options = options;
+        fresh->generation = next_generation_++;
+        auto started = engine::Supervisor::start(
+            options, [this, name = endpoint.name, generation = fresh->generation](engine::State state, std::string_view detail) {
+              shard_.post([this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
+            });
+        if (!started) return std::unexpected(started.error());
+        fresh->supervisor = std::move(*started);
+        if (running != engines_.end()) {
+          if (old) retired_.push_back({running->second->supervisor, snapshot_->endpoints[old.value].slots});
+          engines_.erase(running);
+        }
+        engines_[endpoint.name] = fresh;
+      } else if (old) {
+        runtime.slots = snapshot_->endpoints[old.value].slots;
+      }
+      runtime.destination.address.path = engines_[endpoint.name]->supervisor->socket_path();
+      runtime.engine_restarts = engines_[endpoint.name]->restarts;
+      runtime.destination.host_header = "localhost";
+      runtime.destination.base_path = "/v1";
+    } else {
+      const config::RemoteSettings& remote = *own.remote;
+      runtime.destination.address = {.host = remote.host, .port = remote.port, .path = {}, .tls = remote.tls};
+      runtime.destination.host_header = remote.host_header;
+      runtime.destination.base_path = remote.base_path;
+      runtime.destination.key = remote.key;
+      runtime.destination.ca_file = remote.ca_file;
+      if (old && snapshot_->endpoints[old.value].destination == runtime.destination) {
+        runtime.slots = snapshot_->endpoints[old.value].slots;
+      }
+    }
+    if (!runtime.slots) runtime.slots = std::make_shared<fleet::SlotCounter>();
+    runtime.slots->limit.store(endpoint.slots, std::memory_order_relaxed);
+    for (const fleet::EndpointModel& model : endpoint.models) {
+      const SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
+                            endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai"};
+      const auto known = std::ranges::find(snapshot->series, name);
+      if (known == snapshot->series.end() && snapshot->series.size() == kMaxSeries) {
+        return fail(ErrorCode::kConfig, fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
+                                                    "begin anew",
+                                                    kMaxSeries));
+      }
+      runtime.series.push_back(static_cast<std::uint32_t>(known - snapshot->series.begin()));
+      if (known == snapshot->series.end()) snapshot->series.push_back(name);
+    }
+    snapshot->endpoints.push_back(std::move(runtime));
+  }
+  snapshot->settings = std::move(settings);
+  return std::shared_ptr<const Snapshot>(std::move(snapshot));
+}
+
+Result<void> Control::put_in_force(config::Settings settings) {
+  auto built = build(std::move(settings));
+  if (!built) return std::unexpected(built.error());
+  const std::shared_ptr<const Snapshot> snapshot = *built;
+  std::vector<upstream::Destination> destinations;
+  for (const EndpointRuntime& endpoint : snapshot->endpoints) destinations.push_back(endpoint.destination);
+  if (auto published = door_.publish(snapshot->fleet().number, std::move(destinations)); !published) return published;
+
+  // Engines of endpoints that are gone stop once nothing runs there any more.
+  for (auto engine = engines_.begin(); engine != engines_.end();) {
+    const bool wanted = std::ranges::any_of(snapshot->fleet().endpoints, [&](const fleet::Endpoint& endpoint) {
+      return endpoint.name == engine->first && endpoint.kind == fleet::EndpointKind::kEngine;
+    });
+    if (wanted) {
+      ++engine;
+      continue;
+    }
+    const EndpointIndex old = index_of(engine->first);
+    retired_.push_back({engine->second->supervisor,
+                        old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
+    engine = engines_.erase(engine);
+  }
+
+  const auto before = snapshot_;
+  snapshot_ = snapshot;
+  if (!learner_) {
+    learner_ = std::make_unique<placement::Learner>(snapshot->fleet());
+  } else {
+    learner_->adopt(before->fleet(), snapshot->fleet());
+  }
+  std::vector<Watched> watched(snapshot->fleet().endpoints.size());
+  for (std::size_t i = 0; i < watched.size(); ++i) {
+    const fleet::Endpoint& endpoint = snapshot->fleet().endpoints[i];
+    watched[i].probe = std::make_unique<Probe>(shard_, door_, [this](EndpointIndex index, ProbeKind kind, Probe::Finding finding) {
+      on_finding(index, kind, std::move(finding));
+    });
+    if (endpoint.kind == fleet::EndpointKind::kEngine &&
+        engines_[endpoint.name]->supervisor->state() != engine::State::kReady) {
+      learner_->observe({.endpoint = {static_cast<std::uint16_t>(i)}, .sight = placement::Sight::kEngineDown},
+                        MonotonicClock::now());
+    }
+  }
+  watched_ = std::move(watched);
+  common_.bytes.set_limit(snapshot->settings.limits.held_bytes);
+  for (Worker* worker : workers_) worker->adopt(snapshot);
+  (void)learner_->publish(MonotonicClock::now(), conditions_);
+  const auto conditions =
+      std::make_shared<const PublishedConditions>(PublishedConditions{snapshot->fleet().number, conditions_});
+  for (Worker* worker : workers_) worker->adopt(conditions);
+  return {};
+}
+
+Result<void> Control::begin(config::Settings settings) { return put_in_force(std::move(settings)); }
+
+EndpointIndex Control::index_of(std::string_view endpoint) const {
+  if (!snapshot_) return {};
+  const auto& endpoints = snapshot_->fleet().endpoints;
+  const auto found = std::ranges::find(endpoints, endpoint, &fleet::Endpoint::name);
+  if (found == endpoints.end()) return {};
+  return {static_cast<std::uint16_t>(found - endpoints.begin())};
+}
+
+// ---- The thread ----
+
+void Control::run() {
+  shard_.post([this] {
+    await_signal();
+    watch_file();
+    tick();
+  });
+  shard_.run();
+}
+
+void Control::on_timer(std::uint32_t tag) {
+  if (tag == kPublishTimer) {
+    tick();
+  } else {
+    reload("the file changed");
+  }
+}
+
+void Control::tick() {
+  const Instant now = MonotonicClock::now();
+  for (std::size_t i = 0; i < snapshot_->endpoints.size(); ++i) {
+    learner_->running({static_cast<std::uint16_t>(i)}, snapshot_->endpoints[i].slots->taken.load(std::memory_order_relaxed));
+  }
+  if (learner_->publish(now, conditions_)) {
+    const auto published =
+        std::make_shared<const PublishedConditions>(PublishedConditions{snapshot_->fleet().number, conditions_});
+    for (Worker* worker : workers_) worker->adopt(published);
+  }
+  common_.ready.store(std::ranges::any_of(conditions_.endpoints,
+                                          [](const fleet::EndpointConditions& endpoint) {
+                                            return endpoint.health != fleet::Health::kDown;
+                                          }),
+                      std::memory_order_relaxed);
+  std::erase_if(retired_, [](const Retired& retired) { return retired.slots->taken.load(std::memory_order_relaxed) == 0; });
+  probe_due(now);
+  shard_.timers().start(publish_timer_, kPublishPeriod, *this, kPublishTimer);
+}
+
+void Control::probe_due(Instant now) {
+  for (std::size_t i = 0; i < watched_.size(); ++i) {
+    Watched& watched = watched_[i];
+    if (watched.probe->running()) continue;
+    const EndpointIndex index{static_cast<std::uint16_t>(i)};
+    const fleet::Endpoint& endpoint = snapshot_->fleet().endpoints[i];
+    const fleet::Health health = conditions_.endpoints[i].health;
+    if (endpoint.kind == fleet::EndpointKind::kEngine) {
+      const auto& engine = engines_[endpoint.name];
+      engine->restarts->store(engine->supervisor->restarts(), std::memory_order_relaxed);
+      if (engine->supervisor->state() != engine::State::kReady) continue;  // its supervisor says when it lives again
+    }
+    if (health != fleet::Health::kTrial && now < watched.next) continue;
+    const ProbeKind kind = endpoint.kind != fleet::EndpointKind::kEngine ? ProbeKind::kModels
+                           : watched.props_known                        ? ProbeKind::kEngineHealth
+                                                                        : ProbeKind::kEngineProps;
+    watched.next = now + snapshot_->settings.probe_interval;
+    (void)watched.probe->start(kind, index, *snapshot_, conditions_, ids_.next());
+  }
+}
+
+void Control::on_finding(EndpointIndex index, ProbeKind kind, Probe::Finding finding) {
+  const fleet::Endpoint& endpoint = snapshot_->fleet().endpoints[index.value];
+  Watched& watched = watched_[index.value];
+  learner_->observe({.endpoint = index, .sight = finding.sight}, MonotonicClock::now());
+  if ((finding.status == 401 || finding.status == 403) && !std::exchange(watched.warned, true)) {
+    spdlog::warn("endpoint {}: its server refuses the configured key (status {})", endpoint.name, finding.status);
+  }
+  if (finding.status != 200) return;
+  std::vector<fleet::ModelConditions> told(endpoint.models.size());
+  if (kind == ProbeKind::kEngineProps) {
+    const auto props = dialect::read_engine_props(finding.body);
+    if (!props) {
+      spdlog::warn("endpoint {}: its /props cannot be read: {}", endpoint.name, props.error().message);
+      return;
+    }
+    watched.props_known = true;
+    for (fleet::ModelConditions& model : told) {
+      model.told = told_of_engine();
+      if (props->tools) model.has.add(inference::Capability::kTools);
+      if (props->images) model.has.add(inference::Capability::kImages);
+      if (props->audio) model.has.add(inference::Capability::kAudio);
+      model.context_tokens = props->context_tokens;
+    }
+    learner_->told(index, std::move(told));
+  } else if (kind == ProbeKind::kModels) {
+    const auto models = dialect::read_models(finding.body);
+    if (!models) return;  // it answers; its list has another shape
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      const auto listed = std::ranges::find(*models, endpoint.models[i].upstream_name, &dialect::ToldModel::name);
+      if (listed != models->end()) told[i].context_tokens = listed->context_tokens;
+    }
+    learner_->told(index, std::move(told));
+  }
+}
+
+void Control::observe(std::vector<placement::Observation> observations, std::uint64_t fleet_number) {
+  shard_.post([this, observations = std::move(observations), fleet_number] {
+    if (fleet_number != snapshot_->fleet().number) return;  // indices of another fleet
+    for (const auto& observation : observations) learner_->observe(observation, MonotonicClock::now());
+  });
+}
+
+void Control::on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail) {
+  const auto engine = engines_.find(name);
+  if (engine == engines_.end() || engine->second->generation != generation) return;
+  const EndpointIndex index = index_of(name);
+  if (!index) return;
+  if (state == engine::State::kReady) {
+    spdlog::info("engine {}: ready", name);
+    watched_[index.value].props_known = false;
+    watched_[index.value].next = {};
+    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineUp}, MonotonicClock::now());
+  } else if (state == engine::State::kDown) {
+    spdlog::warn("engine {}: down: {}", name, detail);
+    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineDown}, MonotonicClock::now());
+  } else if (state == engine::State::kStarting) {
+    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineDown}, MonotonicClock::now());
+  }
+  tick();
+}
+
+// ---- Reloading ----
+
+void Control::reload(std::string_view why) {
+  auto settings = config::load(file_);
+  if (!settings) {
+    common_.failed_reloads.fetch_add(1, std::memory_order_relaxed);
+    spdlog::error("{}: the configuration in force stays; {} cannot be used:\n{}", why, file_.string(),
+                  config::render(settings.error(), file_));
+    return;
+  }
+  Result<void> done = hooks_.accept(*settings);
+  if (done) done = put_in_force(std::move(*settings));
+  if (!done) {
+    common_.failed_reloads.fetch_add(1, std::memory_order_relaxed);
+    spdlog::error("{}: the configuration in force stays: {}", why, done.error().message);
+    return;
+  }
+  common_.reloads.fetch_add(1, std::memory_order_relaxed);
+  spdlog::info("{}: configuration {} is in force", why, snapshot_->fleet().number);
+  hooks_.on_reload();
+}
+
+// Watches the folder, not the file: editors replace files, and a watch on the old one would see nothing more.
+void Control::watch_file() {
+  const int handle = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  const auto folder = std::filesystem::absolute(file_).parent_path();
+  if (handle < 0 || ::inotify_add_watch(handle, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+    spdlog::warn("cannot watch {}: send SIGHUP after a change", folder.string());
+    if (handle >= 0) ::close(handle);
+    return;
+  }
+  watch_.assign(handle);
+  read_watch();
+}
+
+void Control::read_watch() {
+  watch_.async_read_some(net::asio::buffer(watch_buffer_), [this](const net::error_code& error, std::size_t bytes) {
+    if (error) return;
+    const std::string name = file_.filename();
+    for (std::size_t at = 0; at + sizeof(inotify_event) <= bytes;) {
+      inotify_event event;
+      std::memcpy(&event, watch_buffer_.data() + at, sizeof event);
+      if (event.len != 0 && name == watch_buffer_.data() + at + sizeof event) {
+        shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
+      }
+      at += sizeof event + event.len;
+    }
+    read_watch();
+  });
+}
+
+void Control::await_signal() {
+  net::error_code ignored;
+  for (const int number : {SIGHUP, SIGTERM, SIGINT}) signals_.add(number, ignored);
+  signals_.async_wait([this](const net::error_code& error, int number) {
+    if (error) return;
+    if (number == SIGHUP) {
+      reload("SIGHUP");
+    } else {
+      hooks_.on_stop();
+    }
+    await_signal();
+  });
+}
+
+}  // namespace thalweg::gateway

@@ -1,0 +1,97 @@
+// Control: the one thread that learns, probes, runs engines, watches the configuration and publishes what is in force. Shards
+// get immutable snapshots posted; nothing here is on a request's way.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "carry/engine/engine.h"
+#include "carry/gateway/probe.h"
+#include "carry/gateway/snapshot.h"
+#include "carry/gateway/worker.h"
+
+namespace thalweg::gateway {
+
+inline constexpr Duration kPublishPeriod = 100ms;
+
+class Control final : private net::TimerOwner {
+ public:
+  /// `accept` says whether new settings may come into force beside those at the start (listening, keys); its error refuses
+  /// the reload. `on_reload` is called after one has come into force.
+  struct Hooks {
+    std::function<Result<void>(const config::Settings&)> accept;
+    std::function<void()> on_reload;
+    std::function<void()> on_stop;  // SIGTERM or SIGINT
+  };
+
+  Control(Common& common, std::vector<Worker*> workers, std::filesystem::path file, Hooks hooks);
+  ~Control();
+
+  /// Brings the first settings into force and starts what they need. kIo when an engine cannot be started.
+  Result<void> begin(config::Settings settings);
+  /// Starts the thread: probes, learning, signals and the watch on the file.
+  void run();
+  void stop();
+  /// From any thread.
+  void observe(std::vector<placement::Observation> observations, std::uint64_t fleet_number);
+
+ private:
+  struct Engine {
+    std::shared_ptr<engine::Supervisor> supervisor;
+    engine::Options options;
+    std::uint64_t generation = 0;
+    std::shared_ptr<std::atomic<std::uint64_t>> restarts = std::make_shared<std::atomic<std::uint64_t>>(0);
+  };
+  struct Retired {
+    std::shared_ptr<engine::Supervisor> supervisor;
+    std::shared_ptr<fleet::SlotCounter> slots;
+  };
+  struct Watched {  // an endpoint's probing
+    std::unique_ptr<Probe> probe;
+    Instant next{};
+    bool props_known = false;
+    bool warned = false;
+  };
+
+  void on_timer(std::uint32_t tag) override;
+  Result<std::shared_ptr<const Snapshot>> build(config::Settings settings);
+  Result<void> put_in_force(config::Settings settings);
+  void tick();
+  void probe_due(Instant now);
+  void on_finding(EndpointIndex endpoint, ProbeKind kind, Probe::Finding finding);
+  void on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail);
+  void reload(std::string_view why);
+  void watch_file();
+  void read_watch();
+  void await_signal();
+  EndpointIndex index_of(std::string_view endpoint) const;
+
+  Common& common_;
+  std::vector<Worker*> workers_;
+  std::filesystem::path file_;
+  Hooks hooks_;
+  net::Shard shard_;
+  upstream::Door door_;
+  RequestIds ids_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::unique_ptr<placement::Learner> learner_;
+  fleet::Conditions conditions_;
+  std::vector<Watched> watched_;
+  std::map<std::string, std::shared_ptr<Engine>, std::less<>> engines_;
+  std::vector<Retired> retired_;
+  std::uint64_t next_generation_ = 1;
+  net::Timer publish_timer_;
+  net::Timer reload_timer_;
+  net::asio::basic_signal_set<net::Executor> signals_;
+  net::asio::posix::basic_stream_descriptor<net::Executor> watch_;
+  std::array<char, 4096> watch_buffer_;
+};
+
+}  // namespace thalweg::gateway

@@ -1,0 +1,136 @@
+// One request on its way: drives its Flight from sockets and timers. Everything that decides how the request goes is in the
+// Flight and in place(); this file carries their actions out.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "carry/dialect/openai.h"
+#include "carry/gateway/worker.h"
+#include "carry/http/sse.h"
+#include "carry/upstream/dispatch.h"
+#include "decide/flight/flight.h"
+#include "decide/placement/permit.h"
+
+namespace thalweg::gateway {
+
+inline constexpr std::size_t kRefusalBytes = 64 * 1024;  // of an endpoint's error answer that are read
+
+/// What the connection knows of the request when its body is whole.
+struct Arrival {
+  inference::Surface surface;
+  std::string_view body;  // holds until the exchange is over; http::kPadding readable bytes behind it
+  policy::Subject subject;
+  std::shared_ptr<const Snapshot> snapshot;
+  UtcTime at;
+  Instant at_instant;
+  std::string_view path;
+};
+
+class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
+ public:
+  explicit Exchange(Connection& connection);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  void begin(const Arrival& arrival);
+  void on_client_gone();
+  void on_client_progress();  // some unsent bytes are out
+  void on_slot_free();
+  void on_drain(Duration limit);
+  bool running() const { return running_; }
+
+ private:
+  enum class AnswerForm : std::uint8_t { kNone, kStream, kWhole, kRefusal };
+  static constexpr std::size_t kFrameSlots = flight::kMaxHeldFrames + 1;
+
+  // upstream::AttemptSink
+  void on_head(const http::ResponseHead& head) override;
+  void on_body(std::string_view bytes) override;
+  void on_batch_end() override;
+  void on_end() override;
+  void on_break(upstream::Breakage breakage) override;
+  void on_timer(std::uint32_t tag) override;
+
+  void feed(const flight::Event& event);
+  void fail_attempt(flight::Failure failure);
+  void perform(const flight::Action& action);
+  void ask();
+  void carry_over_attempts(const Snapshot& newest);
+  void leave_line();
+  void dispatch();
+  void emit(std::uint8_t slot);
+  void deliver_whole();
+  void complete(bool mark_missing);
+  void fail(const flight::Action& action);
+  void settle(flight::Ending ending);
+  void record_failed_attempt(flight::Failure failure);
+  Error error_of(const flight::Action& action) const;
+  void send_stream_head();
+  void flush_batch();
+  void send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
+                     std::size_t body_size);
+  void read_stream(std::string_view bytes);
+  std::uint8_t free_slot() const;
+  void conclude();
+  fleet::Target target() const { return target_; }
+  const fleet::Endpoint& endpoint() const;
+  telemetry::ModelSeries& series();
+
+  Connection& connection_;
+  Worker& worker_;
+  flight::Flight flight_{inference::Delivery::kWhole};
+  dialect::OpenAiRequest parsed_;
+  dialect::OpenAiAnswer answer_;
+  http::SseReader sse_;
+  std::shared_ptr<const Snapshot> snapshot_;     // of the running attempt, else the one admitted under
+  std::shared_ptr<const Snapshot> asked_under_;  // of the last asking
+  placement::Question question_;
+  std::optional<placement::Permit> permit_;
+  std::unique_ptr<upstream::Attempt> attempt_;
+  fleet::Target target_;
+  fleet::Timeouts timeouts_;
+  std::array<net::Timer, flight::kTimerCount> timers_;
+  std::array<flight::Event, 8> queue_;
+  std::size_t queued_ = 0;
+  bool feeding_ = false;
+  bool running_ = false;
+  bool settled_ = false;
+  bool waiting_ = false;
+  bool head_sent_ = false;
+  bool blocked_ = false;
+  bool cut_ = false;
+
+  AnswerForm form_ = AnswerForm::kNone;
+  std::uint16_t upstream_status_ = 0;
+  std::string retry_after_;
+  std::string upstream_request_id_;
+  std::string body_;   // of a whole answer or a refusal
+  std::string batch_;  // frames to send with the next write
+  std::array<std::string, kFrameSlots> frames_;
+  std::array<bool, kFrameSlots> frame_used_{};
+  net::HeldBytes held_;
+  std::string denial_;  // place()'s sentence
+
+  UtcTime arrived_{};
+  Instant arrived_at_{};
+  Instant dispatched_at_{};
+  Instant first_token_at_{};
+  std::string_view path_;
+  std::uint64_t bytes_in_ = 0;
+  std::uint64_t bytes_out_ = 0;
+  std::uint16_t status_ = 0;
+  std::uint64_t decision_hash_ = 0;
+  std::uint8_t dispatched_ = 0;  // attempts whose bytes left
+  ErrorCode error_ = ErrorCode::kInternal;
+  bool failed_ = false;
+  bool streamed_ = false;
+  bool recorded_ = false;  // the running attempt's failure has been noted
+  std::vector<std::string_view> slices_;
+};
+
+}  // namespace thalweg::gateway

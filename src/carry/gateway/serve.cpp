@@ -1,0 +1,220 @@
+#include "carry/gateway/serve.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "carry/gateway/control.h"
+#include "carry/gateway/worker.h"
+#include "carry/net/gather.h"
+#include "carry/net/listener.h"
+#include "carry/telemetry/access_log.h"
+
+namespace thalweg::gateway {
+
+namespace {
+
+std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker>> workers,
+                           const std::string& version, Instant started) {
+  std::vector<telemetry::ShardMetrics*> shards;
+  for (const auto& worker : workers) shards.push_back(&worker->metrics);
+  telemetry::ProcessFigures figures;
+  figures.held_bytes = asked.common.bytes.held();
+  figures.held_bytes_limit = asked.common.bytes.limit();
+  figures.config_reloads = asked.common.reloads.load(std::memory_order_relaxed);
+  figures.config_reload_failures = asked.common.failed_reloads.load(std::memory_order_relaxed);
+  figures.version = version;
+  figures.uptime = MonotonicClock::now() - started;
+  const auto& snapshot = *asked.snapshot();
+  const fleet::Conditions& conditions = *asked.conditions();
+  figures.fleet_number = snapshot.fleet().number;
+  for (std::size_t i = 0; i < snapshot.fleet().endpoints.size(); ++i) {
+    const fleet::Endpoint& endpoint = snapshot.fleet().endpoints[i];
+    const EndpointRuntime& runtime = snapshot.endpoints[i];
+    figures.endpoints.push_back({.name = endpoint.name,
+                                 .place = snapshot.fleet().places[endpoint.place.value].name,
+                                 .health = std::string(fleet::name_of(conditions.endpoints[i].health)),
+                                 .running = runtime.slots->taken.load(std::memory_order_relaxed),
+                                 .slots = endpoint.slots,
+                                 .engine_restarts = runtime.engine_restarts ? runtime.engine_restarts->load(std::memory_order_relaxed) : 0});
+  }
+  return telemetry::render_prometheus(shards, figures);
+}
+
+void refuse_connection(net::Socket socket) {
+  static constexpr std::string_view kFull[] = {
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"};
+  net::error_code ignored;
+  net::send_gathered(socket, kFull, 0, ignored);
+}
+
+}  // namespace
+
+Result<void> check_listen(const config::Settings& settings, bool insecure_listen) {
+  if (settings.listen.loopback) return {};
+  if (settings.policy.keys.empty()) {
+    return fail(ErrorCode::kConfig, fmt::format("listening on {} would let anyone on the network in: configure keys first "
+                                                "(`thalweg key new`), or listen on 127.0.0.1",
+                                                settings.listen.host));
+  }
+  if (!insecure_listen) {
+    return fail(ErrorCode::kConfig, fmt::format("listening on {} sends keys and prompts over the network in clear; listen on "
+                                                "127.0.0.1 behind a TLS proxy, or accept the risk with --insecure-listen",
+                                                settings.listen.host));
+  }
+  return {};
+}
+
+int serve(const ServeOptions& options) {
+  const Instant started = MonotonicClock::now();
+  std::signal(SIGPIPE, SIG_IGN);
+  spdlog::set_default_logger(spdlog::stderr_color_mt("thalweg"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+
+  // The configuration, checked whole.
+  auto settings = config::load(options.config);
+  if (!settings) {
+    fmt::print(stderr, "{}", config::render(settings.error(), options.config));
+    return 2;
+  }
+  if (options.listen) {
+    const auto listen = config::parse_listen(*options.listen);
+    if (!listen) {
+      fmt::print(stderr, "thalweg: --listen: {}\n", listen.error().message);
+      return 2;
+    }
+    settings->listen = *listen;
+  }
+  if (const auto allowed = check_listen(*settings, options.insecure_listen); !allowed) {
+    fmt::print(stderr, "thalweg: {}\n", allowed.error().message);
+    return 2;
+  }
+  spdlog::set_level(spdlog::level::from_str(settings->log.level));
+  const config::ListenAddress listen = settings->listen;
+  const config::Limits limits = settings->limits;
+  const config::LogSettings log = settings->log;
+
+  // Shards with their workers, and the thread that publishes what is in force.
+  Common common(limits.held_bytes);
+  common.log_on = log.access != config::AccessLog::kOff;
+  const std::uint32_t count =
+      settings->shards != 0 ? settings->shards : std::max(1U, std::thread::hardware_concurrency() / 2);
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<Worker*> worker_pointers;
+  std::vector<net::Shard*> shards;
+  std::vector<telemetry::LogRing*> rings;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    workers.push_back(std::make_unique<Worker>(i, common));
+    worker_pointers.push_back(workers.back().get());
+    shards.push_back(&workers.back()->shard);
+    rings.push_back(&workers.back()->log);
+  }
+
+  std::unique_ptr<telemetry::AccessLogWriter> writer;
+  if (log.access != config::AccessLog::kOff) {
+    auto opened = telemetry::AccessLogWriter::open(log.access == config::AccessLog::kFile
+                                                       ? telemetry::AccessLogWriter::Sink::kFile
+                                                       : telemetry::AccessLogWriter::Sink::kStderr,
+                                                   log.access_file, rings);
+    if (!opened) {
+      fmt::print(stderr, "thalweg: {}\n", opened.error().message);
+      return 1;
+    }
+    writer = std::move(*opened);
+  }
+
+  std::mutex mutex;
+  std::condition_variable stopped;
+  int stops = 0;
+  Control control(common, worker_pointers, options.config,
+                  {.accept = [&](const config::Settings& fresh) -> Result<void> {
+                     if (fresh.listen.host != listen.host || fresh.listen.port != listen.port) {
+                       if (!options.listen) spdlog::warn("`listen` takes effect at the next start");
+                     }
+                     config::Settings judged;
+                     judged.listen = listen;
+                     judged.policy = fresh.policy;
+                     return check_listen(judged, options.insecure_listen);
+                   },
+                   .on_reload = [&] {
+                     if (writer) writer->reopen();
+                   },
+                   .on_stop = [&] {
+                     const std::lock_guard lock(mutex);
+                     ++stops;
+                     stopped.notify_all();
+                   }});
+  common.observe = [&](std::vector<placement::Observation> observations, std::uint64_t fleet_number) {
+    control.observe(std::move(observations), fleet_number);
+  };
+  common.render_metrics = [&](Worker& asked) { return render_metrics(asked, workers, options.version, started); };
+  if (const auto begun = control.begin(std::move(*settings)); !begun) {
+    fmt::print(stderr, "thalweg: {}\n", begun.error().message);
+    return begun.error().code == ErrorCode::kConfig ? 2 : 1;
+  }
+
+  // The door opens.
+  auto listener = net::Listener::open(listen.host, listen.port, shards, [&](net::Shard& shard, net::Socket socket) {
+    if (common.connections.fetch_add(1, std::memory_order_relaxed) >= limits.connections || common.draining) {
+      common.connections.fetch_sub(1, std::memory_order_relaxed);
+      shard.connections.fetch_sub(1, std::memory_order_relaxed);
+      refuse_connection(std::move(socket));
+      return;
+    }
+    workers[shard.index()]->open(std::move(socket));
+  });
+  if (!listener) {
+    fmt::print(stderr, "thalweg: {}\n", listener.error().message);
+    return 1;
+  }
+  control.run();
+  for (const auto& worker : workers) worker->shard.run();
+  (*listener)->start();
+  const bool v6 = listen.host.find(':') != std::string::npos;
+  fmt::print("listening on http://{}{}{}:{}\n", v6 ? "[" : "", listen.host, v6 ? "]" : "", (*listener)->port());
+  std::fflush(stdout);
+
+  // Until told to stop; then running requests get their time. A second signal ends it at once.
+  {
+    std::unique_lock lock(mutex);
+    stopped.wait(lock, [&] { return stops > 0; });
+  }
+  spdlog::info("stopping: running requests have {} s", limits.drain / 1s);
+  (*listener)->close();
+  common.draining = true;
+  for (const auto& worker : workers) worker->drain(limits.drain);
+  {
+    constexpr Duration kGrace = 2s;  // for the last bytes after the drain limit has cut what was left
+    std::unique_lock lock(mutex);
+    const Instant deadline = MonotonicClock::now() + limits.drain + kGrace;
+    while (stops < 2 && common.connections.load() != 0 && MonotonicClock::now() < deadline) {
+      stopped.wait_for(lock, std::chrono::milliseconds(20));
+    }
+  }
+  for (const auto& worker : workers) worker->shut();
+  for (const auto& worker : workers) {
+    std::unique_lock lock(mutex);
+    bool done = false;
+    worker->shard.post([&] {
+      const std::lock_guard inner(mutex);
+      done = true;
+      stopped.notify_all();
+    });
+    stopped.wait(lock, [&] { return done; });
+    lock.unlock();
+    worker->shard.stop();
+  }
+  control.stop();
+  writer.reset();
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace thalweg::gateway

@@ -1,0 +1,47 @@
+// What is in force: one checked configuration with what its endpoints need at run time. Immutable once published; each shard
+// keeps its own reference, posted to it, so that no counter is shared between cores.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "carry/config/settings.h"
+#include "carry/upstream/dispatch.h"
+#include "decide/facts/facts.h"
+#include "decide/fleet/conditions.h"
+#include "decide/fleet/slots.h"
+
+namespace thalweg::gateway {
+
+inline constexpr std::size_t kMaxSeries = 4096;  // (endpoint, model) pairs ever seen by one process, for metrics
+
+struct EndpointRuntime {
+  std::shared_ptr<fleet::SlotCounter> slots;
+  upstream::Destination destination;
+  std::vector<std::uint32_t> series;  // of the metrics, one a model
+  std::shared_ptr<std::atomic<std::uint64_t>> engine_restarts;  // null for other endpoints
+};
+
+/// Names behind a series index; append only over the life of the process.
+struct SeriesName {
+  std::string endpoint, place, model, provider;
+  friend bool operator==(const SeriesName&, const SeriesName&) = default;
+};
+
+struct Snapshot {
+  config::Settings settings;
+  facts::Facts facts;
+  std::vector<EndpointRuntime> endpoints;
+  std::vector<SeriesName> series;  // all series up to now
+  const fleet::Fleet& fleet() const { return settings.fleet; }
+};
+
+/// Conditions are published far more often than configurations; they belong to the fleet of the same number.
+struct PublishedConditions {
+  std::uint64_t fleet_number = 0;
+  fleet::Conditions conditions;
+};
+
+}  // namespace thalweg::gateway

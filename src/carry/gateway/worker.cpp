@@ -1,0 +1,132 @@
+#include "carry/gateway/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+
+#include "carry/gateway/connection.h"
+#include "carry/gateway/exchange.h"
+
+namespace thalweg::gateway {
+
+namespace {
+constexpr std::size_t kWokenAtOnce = 8;
+constexpr Duration kObservationPeriod = 50ms;  // conditions are published at most every 100 ms
+}
+
+Worker::Worker(std::uint32_t index, Common& shared) : shard(index), common(shared), door(shard) {
+  metrics.models.reserve(kMaxSeries);  // read by others while it grows: never moved
+}
+
+Worker::~Worker() { shard.stop(); }
+
+void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
+  shard.post([this, snapshot = std::move(snapshot)]() mutable {
+    std::vector<upstream::Destination> destinations;
+    for (const EndpointRuntime& endpoint : snapshot->endpoints) destinations.push_back(endpoint.destination);
+    if (const auto published = door.publish(snapshot->fleet().number, std::move(destinations)); !published) {
+      // The control thread has opened the same files a moment ago.
+      spdlog::error("shard {} keeps the configuration in force: {}", shard.index(), published.error().message);
+      return;
+    }
+    while (metrics.models.size() < snapshot->series.size()) {
+      const SeriesName& name = snapshot->series[metrics.models.size()];
+      auto series = std::make_unique<telemetry::ModelSeries>();
+      series->endpoint = name.endpoint;
+      series->place = name.place;
+      series->model = name.model;
+      series->provider = name.provider;
+      metrics.models.push_back(std::move(series));
+    }
+    metrics.models_published.store(static_cast<std::uint32_t>(metrics.models.size()), std::memory_order_release);
+    nothing_known_ = {};
+    nothing_known_.endpoints.resize(snapshot->fleet().endpoints.size());
+    for (std::size_t i = 0; i < nothing_known_.endpoints.size(); ++i) {
+      nothing_known_.endpoints[i].models.resize(snapshot->fleet().endpoints[i].models.size());
+    }
+    snapshot_ = std::move(snapshot);
+    slot_came_free();
+  });
+}
+
+void Worker::adopt(std::shared_ptr<const PublishedConditions> conditions) {
+  shard.post([this, conditions = std::move(conditions)]() mutable {
+    conditions_ = std::move(conditions);
+    slot_came_free();
+  });
+}
+
+const fleet::Conditions* Worker::conditions() const {
+  if (conditions_ && snapshot_ && conditions_->fleet_number == snapshot_->fleet().number) return &conditions_->conditions;
+  return &nothing_known_;
+}
+
+void Worker::open(net::Socket socket) {
+  const auto connection = std::make_shared<Connection>(*this, std::move(socket));
+  connections_.push_front(connection);
+  connection->start(connections_.begin());
+  metrics.connections_opened.add();
+}
+
+void Worker::closed(Connection& connection) {
+  metrics.connections_closed.add();
+  common.connections.fetch_sub(1, std::memory_order_relaxed);
+  shard.connections.fetch_sub(1, std::memory_order_relaxed);
+  connections_.erase(connection.where());
+}
+
+void Worker::drain(Duration limit) {
+  shard.post([this, limit] {
+    draining = true;
+    const auto all = connections_;
+    for (const auto& connection : all) connection->drain(limit);
+  });
+}
+
+void Worker::shut() {
+  shard.post([this] {
+    const auto all = connections_;
+    for (const auto& connection : all) connection->close();
+    door.close();
+    observation_timer_.stop();
+  });
+}
+
+void Worker::observe(const placement::Observation& observation) {
+  observations_.push_back(observation);
+  if (!observation_timer_.running()) shard.timers().start(observation_timer_, kObservationPeriod, *this, 0);
+}
+
+void Worker::write_line(const telemetry::AccessLine& line) {
+  if (!common.log_on) return;
+  log.write(line);
+  metrics.log_lines.add();
+}
+
+void Worker::on_timer(std::uint32_t) { flush_observations(); }
+
+void Worker::flush_observations() {
+  if (observations_.empty() || !common.observe || !snapshot_) return;
+  common.observe(std::move(observations_), snapshot_->fleet().number);
+  observations_.clear();
+}
+
+void Worker::wait(Exchange& exchange) { waiting_.push_back(&exchange); }
+void Worker::stop_waiting(Exchange& exchange) { waiting_.remove(&exchange); }
+
+void Worker::slot_came_free() {
+  // The longest waiting are asked first, a few at a time; who still finds nothing keeps its place in the line.
+  if (waiting_.empty()) return;
+  std::array<Exchange*, kWokenAtOnce> first{};
+  std::size_t count = 0;
+  for (Exchange* exchange : waiting_) {
+    if (count == first.size()) break;
+    first[count++] = exchange;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (std::ranges::find(waiting_, first[i]) != waiting_.end()) first[i]->on_slot_free();
+  }
+}
+
+}  // namespace thalweg::gateway

@@ -1,0 +1,66 @@
+// One connection to an endpoint: carries one attempt at a time, then rests in its pool.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "carry/upstream/dispatch.h"
+
+namespace thalweg::upstream {
+
+class Connection final : public std::enable_shared_from_this<Connection>,
+                         private net::ClientStream::Owner,
+                         private http::ResponseReader::Visitor,
+                         private net::TimerOwner {
+ public:
+  Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool);
+  ~Connection();
+
+  /// Connects if need be and sends.
+  void carry(Attempt& attempt);
+  /// The attempt is gone: close.
+  void abandon();
+  /// The attempt is gone, its answer complete: read the framing's end, then rest in the pool.
+  void let_finish();
+  void resume();
+  void close();
+  bool used() const { return used_; }
+
+ private:
+  void on_connected(const net::error_code& error) override;
+  void on_written(const net::error_code& error) override;
+  void on_read(const net::error_code& error, std::size_t bytes) override;
+  void on_head(const http::ResponseHead& head) override;
+  void on_body(std::string_view bytes) override;
+  void on_end() override;
+  void on_timer(std::uint32_t tag) override;
+
+  void send();
+  void arm_read();
+  void take_in(std::size_t bytes);
+  void break_off(Breakage breakage);
+  void rest();
+
+  net::Shard& shard_;
+  std::shared_ptr<Door::Pool> pool_;
+  net::ClientStream stream_;
+  http::ResponseReader reader_;
+  std::unique_ptr<char[]> buffer_;
+  Attempt* attempt_ = nullptr;
+  std::string head_;
+  std::vector<std::string_view> slices_;
+  net::Timer timer_;
+  std::size_t waiting_bytes_ = 0;  // read while paused
+  bool connected_ = false;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool taking_in_ = false;
+  bool answered_ = false;  // bytes of the current answer have come
+  bool ended_ = false;
+  bool used_ = false;      // has carried an attempt before this one
+  bool idle_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace thalweg::upstream

@@ -1,0 +1,105 @@
+#include "carry/upstream/dispatch.h"
+
+#include <fmt/format.h>
+
+#include "carry/upstream/connection.h"
+
+namespace thalweg::upstream {
+
+Attempt::Attempt(placement::Permit permit, Body body, Door& door, AttemptSink& sink)
+    : permit_(std::move(permit)), body_(body), door_(door), sink_(sink) {}
+
+Attempt::~Attempt() {
+  if (connection_) connection_->abandon();
+}
+
+void Attempt::pause() { paused_ = true; }
+
+void Attempt::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  // Not from inside the caller's call: what was read meanwhile is handed over from the loop.
+  if (connection_) {
+    door_.shard_.post([connection = connection_] { connection->resume(); });
+  }
+}
+
+void Attempt::let_finish() {
+  if (!connection_) return;
+  paused_ = false;
+  const auto connection = std::move(connection_);
+  connection->let_finish();
+}
+
+Door::Door(net::Shard& shard) : shard_(shard) {}
+Door::~Door() { close(); }
+
+void Door::close() {
+  for (const auto& pool : pools_) {
+    const auto idle = std::move(pool->idle);
+    for (const auto& connection : idle) connection->close();
+  }
+}
+
+Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destinations) {
+  std::vector<std::shared_ptr<Pool>> pools;
+  for (Destination& destination : destinations) {
+    std::shared_ptr<Pool> pool;
+    for (const auto& old : pools_) {
+      if (old->destination == destination) pool = old;
+    }
+    if (!pool) {
+      pool = std::make_shared<Pool>();
+      if (destination.address.tls) {
+        auto tls = net::TlsContext::make(destination.ca_file);
+        if (!tls) return std::unexpected(tls.error());
+        pool->tls = std::move(*tls);
+      }
+      // A closed list of fields: nothing of the caller's head travels on.
+      pool->fixed_fields = fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
+                                       destination.host_header);
+      if (!destination.key.empty()) pool->fixed_fields += fmt::format("Authorization: Bearer {}\r\n", destination.key);
+      pool->destination = std::move(destination);
+    }
+    pools.push_back(std::move(pool));
+  }
+  for (const auto& old : pools_) {
+    bool kept = false;
+    for (const auto& pool : pools) kept = kept || pool == old;
+    if (kept) continue;
+    const auto idle = std::move(old->idle);
+    for (const auto& connection : idle) connection->close();
+  }
+  pools_ = std::move(pools);
+  fleet_number_ = number;
+  return {};
+}
+
+void Door::launch(Attempt& attempt, bool fresh) {
+  const auto& pool = pools_[attempt.permit_.target().endpoint.value];
+  std::shared_ptr<Connection> connection;
+  if (!fresh && !pool->idle.empty()) {
+    connection = std::move(pool->idle.back());
+    pool->idle.pop_back();
+  } else {
+    connection = std::make_shared<Connection>(shard_, pool);
+  }
+  attempt.connection_ = connection;
+  connection->carry(attempt);
+}
+
+Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&& permit, Body&& body, Door& door, AttemptSink& sink) {
+  if (MonotonicClock::now() > permit.expires_at()) return fail(ErrorCode::kInternal, "the permit has expired");
+  if (permit.fleet_number() != door.fleet_number_) {
+    return fail(ErrorCode::kInternal, "the permit was made for another configuration than the one in force");
+  }
+  if (body.target_ != permit.target() || body.obligations_ != permit.obligations()) {
+    return fail(ErrorCode::kInternal, "the body was not built under the permit's obligations");
+  }
+  THALWEG_CHECK(permit.target().endpoint.value < door.pools_.size());
+  std::unique_ptr<Attempt> attempt(new Attempt(std::move(permit), body, door, sink));
+  door.launch(*attempt, false);
+  return attempt;
+}
+
+}  // namespace thalweg::upstream

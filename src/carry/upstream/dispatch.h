@@ -1,0 +1,147 @@
+// The only door to endpoints. A request's bytes leave through `dispatch`, which takes a Permit and a Body built under the
+// permit's obligations, and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "carry/dialect/openai.h"
+#include "carry/http/message.h"
+#include "carry/net/client.h"
+#include "carry/net/shard.h"
+#include "decide/placement/permit.h"
+
+namespace thalweg::upstream {
+
+class Attempt;
+class AttemptSink;
+class Body;
+class Connection;
+class Door;
+
+/// Sends. Refused with kInternal: a permit that expired, is of another fleet than the door's (ask place() again), or a body
+/// that was not built for the permit's target under its obligations. Bytes leave on a kept connection or a new one; a kept
+/// one that turns out to be closed before any answer is replaced once.
+Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&& permit, Body&& body, Door& door, AttemptSink& sink);
+
+inline constexpr std::size_t kReadBuffer = 64 * 1024;
+inline constexpr std::size_t kMaxIdlePerEndpoint = 64;
+inline constexpr Duration kIdleLimit = 50s;  // below the 60 s and more after which servers close idle connections
+
+/// How to reach one endpoint, credentials included. Same index as the fleet's endpoints.
+struct Destination {
+  net::Address address;
+  std::string host_header;
+  std::string base_path;  // before every path that is not from the root
+  std::string key;        // empty: no Authorization field
+  std::string ca_file;
+  friend bool operator==(const Destination&, const Destination&) = default;
+};
+
+/// What is sent: built for one target under one set of obligations. Views hold until the attempt ended.
+class Body {
+ public:
+  enum class Root : std::uint8_t { kBasePath, kServer };
+  /// A POST of JSON.
+  Body(fleet::Target target, const placement::Obligations& obligations, std::string_view path,
+       std::span<const std::string_view> slices, std::size_t size)
+      : target_(target), obligations_(obligations), path_(path), slices_(slices), size_(size) {}
+  /// A GET without a body, for probes.
+  Body(fleet::Target target, std::string_view path, Root root) : target_(target), path_(path), root_(root), get_(true) {}
+
+ private:
+  friend class Connection;
+  friend Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&&, Body&&, Door&, AttemptSink&);
+  fleet::Target target_;
+  placement::Obligations obligations_;
+  std::string_view path_;
+  std::span<const std::string_view> slices_;
+  std::size_t size_ = 0;
+  Root root_ = Root::kBasePath;
+  bool get_ = false;
+};
+
+/// How an attempt broke off.
+enum class Breakage : std::uint8_t {
+  kNotConnected,    // nothing was sent
+  kConnectTimeout,  // nothing was sent
+  kCut,             // closed or reset before the answer's framing ended
+  kMalformed,       // not an HTTP answer
+};
+
+/// Whoever reads an attempt's answer. Called on the shard's thread, never from inside dispatch(). The attempt may be
+/// destroyed (cancelled) inside any of these calls.
+class AttemptSink {
+ public:
+  virtual void on_head(const http::ResponseHead& head) = 0;
+  virtual void on_body(std::string_view bytes) = 0;  // http::kPadding readable bytes behind them
+  virtual void on_batch_end() = 0;                   // the bytes of one read are handed over
+  virtual void on_end() = 0;
+  virtual void on_break(Breakage breakage) = 0;
+
+ protected:
+  ~AttemptSink() = default;
+};
+
+/// A running attempt. Destroying it before its end closes the connection at once: the endpoint sees the cancel.
+class Attempt {
+ public:
+  ~Attempt();
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+  /// Stops and goes on reading the answer.
+  void pause();
+  void resume();
+  /// The answer is complete though its framing has not ended (an end mark came first): gives the slot back and lets the
+  /// connection read to the end for its next use. To be destroyed next.
+  void let_finish();
+  const placement::Permit& permit() const { return permit_; }
+
+ private:
+  friend class Connection;
+  friend class Door;
+  friend Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&&, Body&&, Door&, AttemptSink&);
+  Attempt(placement::Permit permit, Body body, Door& door, AttemptSink& sink);
+  placement::Permit permit_;
+  Body body_;
+  Door& door_;
+  AttemptSink& sink_;
+  std::shared_ptr<Connection> connection_;
+  bool paused_ = false;
+  bool reconnected_ = false;
+};
+
+/// One shard's connections to all endpoints.
+class Door {
+ public:
+  explicit Door(net::Shard& shard);
+  ~Door();
+  /// The destinations of fleet `number`. Idle connections to destinations that did not change are kept. kIo when a CA file
+  /// cannot be read; then nothing changed.
+  Result<void> publish(std::uint64_t number, std::vector<Destination> destinations);
+  /// Closes idle connections.
+  void close();
+
+ private:
+  friend class Connection;
+  friend class Attempt;
+  friend Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&&, Body&&, Door&, AttemptSink&);
+  struct Pool {
+    Destination destination;
+    std::unique_ptr<net::TlsContext> tls;
+    std::string fixed_fields;  // of every request to it
+    std::vector<std::shared_ptr<Connection>> idle;
+  };
+  void launch(Attempt& attempt, bool fresh);
+
+  net::Shard& shard_;
+  std::uint64_t fleet_number_ = 0;
+  std::vector<std::shared_ptr<Pool>> pools_;
+};
+
+}  // namespace thalweg::upstream

@@ -1,0 +1,98 @@
+// The fleet: places, endpoints and models as the configuration says, in one immutable, numbered, hashed snapshot.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/units.h"
+#include "decide/inference/request.h"
+
+namespace thalweg::fleet {
+
+inline constexpr std::size_t kMaxPlaces = 256;
+inline constexpr std::size_t kMaxEndpoints = 256;
+inline constexpr std::size_t kMaxModelsPerEndpoint = 256;
+inline constexpr std::size_t kMaxTargetsPerModel = 64;
+
+enum class PlaceKind : std::uint8_t { kDevice, kEdge, kFactory, kCloud };
+std::string_view name_of(PlaceKind kind);
+
+/// Where endpoints stand. Empty strings are unknown facts.
+struct Place {
+  std::string name;
+  PlaceKind kind = PlaceKind::kDevice;
+  std::string country;  // ISO 3166-1 alpha-2, upper case
+  std::string operator_name;
+  std::string grid_zone;
+  std::vector<std::string> attestations;
+};
+
+enum class EndpointKind : std::uint8_t {
+  kEngine,  // a llama-server that Thalweg runs itself
+  kOpenAi,  // an OpenAI-compatible server
+};
+std::string_view name_of(EndpointKind kind);
+
+/// A model at an endpoint.
+struct EndpointModel {
+  std::string name;           // the configured name: what answers and logs call it
+  std::string upstream_name;  // what the endpoint calls it
+  std::uint32_t context_tokens = 0;              // 0: unknown
+  inference::Capabilities capabilities;          // as configured
+  inference::Capabilities asked;                 // capabilities that the endpoint tells itself (Conditions overrule these)
+};
+
+/// Time-outs of an attempt. Zero means: none for `total`; for an engine's first_token, "by its prefill rate".
+struct Timeouts {
+  Duration connect = 5s;
+  Duration first_token = 10s;
+  Duration gap = 10s;
+  Duration total = 600s;
+};
+
+struct Endpoint {
+  std::string name;
+  PlaceIndex place;
+  EndpointKind kind = EndpointKind::kOpenAi;
+  std::uint32_t slots = 0;  // attempts at a time; an engine's own parallel slots for kEngine
+  Timeouts timeouts;
+  std::vector<EndpointModel> models;
+};
+
+/// One way to serve a model that callers may ask for.
+struct Target {
+  EndpointIndex endpoint;
+  ModelIndex model;
+  friend bool operator==(const Target&, const Target&) = default;
+};
+
+/// What callers may ask for, with the targets in order of preference.
+struct Model {
+  std::string name;
+  std::vector<Target> targets;
+};
+
+/// The name that means "every chat model that the key may use".
+inline constexpr std::string_view kAutoModel = "auto";
+
+struct Fleet {
+  std::uint64_t number = 0;
+  Sha256 hash{};
+  std::vector<Place> places;
+  std::vector<Endpoint> endpoints;
+  std::vector<Model> models;  // in the configuration's order; `auto` is not among them
+  std::vector<std::uint16_t> models_by_name;  // indices into `models`, sorted by name; made by seal()
+
+  /// The configured model of that name, or null. Logarithmic; no allocation.
+  const Model* find_model(std::string_view name) const;
+  const EndpointModel& at(Target target) const { return endpoints[target.endpoint.value].models[target.model.value]; }
+};
+
+/// Sets `hash` from the content (number left out) and the index by name.
+void seal(Fleet& fleet);
+
+}  // namespace thalweg::fleet

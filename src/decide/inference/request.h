@@ -1,0 +1,79 @@
+// The neutral request: what a caller wants, without its words. Dialects make it from bytes; placement reads it.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+namespace thalweg::inference {
+
+/// The API shape a caller speaks.
+enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions };
+inline constexpr std::size_t kSurfaceCount = 2;
+/// "openai-chat", "openai-completions".
+std::string_view name_of(Surface surface);
+
+/// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
+enum class Capability : std::uint8_t {
+  kChat,         // chat completions
+  kCompletions,  // text completions
+  kTools,        // tool definitions are honoured
+  kJsonSchema,   // response_format json_schema or json_object is honoured
+  kImages,       // image parts
+  kAudio,        // audio parts in or out
+  kFiles,        // file parts
+  kLogprobs,     // token log probabilities
+  kManyChoices,  // n > 1
+  kHostedTools,  // tools that the endpoint runs itself (web search and the like)
+  kStorage,      // asks the endpoint to keep the answer (`store: true`)
+};
+inline constexpr std::size_t kCapabilityCount = 11;
+/// "chat", "tools", "images"... as configuration and errors name them.
+std::string_view name_of(Capability capability);
+
+/// A set of capabilities as bits.
+class Capabilities {
+ public:
+  constexpr Capabilities() = default;
+  constexpr Capabilities(std::initializer_list<Capability> list) {
+    for (const Capability c : list) add(c);
+  }
+  constexpr void add(Capability c) { bits_ |= 1U << static_cast<unsigned>(c); }
+  constexpr void remove(Capability c) { bits_ &= ~(1U << static_cast<unsigned>(c)); }
+  constexpr bool has(Capability c) const { return (bits_ >> static_cast<unsigned>(c) & 1U) != 0; }
+  constexpr bool covers(Capabilities needs) const { return (needs.bits_ & ~bits_) == 0; }
+  constexpr Capabilities without(Capabilities other) const { return from_bits(bits_ & ~other.bits_); }
+  constexpr Capabilities joined(Capabilities other) const { return from_bits(bits_ | other.bits_); }
+  constexpr bool empty() const { return bits_ == 0; }
+  constexpr std::uint32_t bits() const { return bits_; }
+  static constexpr Capabilities from_bits(std::uint32_t bits) {
+    Capabilities c;
+    c.bits_ = bits;
+    return c;
+  }
+  friend bool operator==(const Capabilities&, const Capabilities&) = default;
+
+ private:
+  std::uint32_t bits_ = 0;
+};
+
+/// How the caller wants the answer.
+enum class Delivery : std::uint8_t { kWhole, kStream };
+
+/// Features of one request. Views point into the caller's body and live as long as it does.
+struct Request {
+  Surface surface = Surface::kOpenAiChat;
+  Delivery delivery = Delivery::kWhole;
+  bool wants_usage_frame = false;       // stream_options.include_usage
+  std::string_view model;               // as asked for, unescaped
+  Capabilities needs;
+  std::uint32_t choices = 1;            // n
+  std::uint32_t max_output_tokens = 0;  // 0: the caller set none
+  std::uint64_t prompt_bytes = 0;       // UTF-8 bytes of all prompt text: an upper bound of its tokens (BPE merges bytes)
+  std::uint64_t estimated_input_tokens = 0;  // prompt_bytes / 4, rounded up: an estimate, see estimate_tokens
+};
+
+/// Four bytes of UTF-8 text a token: the rule of thumb for English of OpenAI's tokenizer help page (2023); an estimate.
+constexpr std::uint64_t estimate_tokens(std::uint64_t utf8_bytes) { return (utf8_bytes + 3) / 4; }
+
+}  // namespace thalweg::inference

@@ -1,0 +1,45 @@
+// Policy: who asks and what that key may use. Rules and hard limits of places join here with the `policy:` section.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+
+namespace thalweg::policy {
+
+inline constexpr std::size_t kMaxKeys = 100'000;
+
+/// A caller's key: its hash only, the secret is never held.
+struct Key {
+  std::string id;
+  Sha256 secret_sha256{};
+  std::string tenant;
+  std::vector<std::string> models;  // what it may ask for; empty: every configured model
+  bool may_use(std::string_view model) const;
+};
+
+/// The keys of one configuration, sorted by id.
+struct Policy {
+  std::uint64_t number = 0;
+  Sha256 hash{};
+  std::vector<Key> keys;
+
+  const Key* find_key(std::string_view id) const;
+};
+
+/// Sets `hash` from the content and sorts keys by id.
+void seal(Policy& policy);
+
+/// All that rules read of who asks. `key` is null where no keys are configured (loopback accepts any bearer then).
+struct Subject {
+  const Key* key = nullptr;
+  std::string_view tenant = "default";
+};
+
+/// The tenant under which the program's own probes ask for placement.
+inline constexpr std::string_view kProbeTenant = "_probe";
+
+}  // namespace thalweg::policy

@@ -1,0 +1,32 @@
+#include "show/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+namespace thalweg::cli {
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Thalweg finds, for every AI request, the place where it should run, and keeps proof of what it decided.\n"
+      "Applications change one base URL.",
+      "thalweg"};
+  app.require_subcommand(1);
+  app.footer("Example: thalweg serve --config thalweg.yaml\nHelp on a command: thalweg serve --help");
+  int exit_code = 0;
+  add_serve(app, exit_code);
+  add_chat(app, exit_code);
+  add_config(app, exit_code);
+  add_model(app, exit_code);
+  add_place(app, exit_code);
+  add_key(app, exit_code);
+  add_doctor(app, exit_code);
+  add_version(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {  // CLI11's way of saying --help and wrong use
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  return exit_code;
+}
+
+}  // namespace thalweg::cli

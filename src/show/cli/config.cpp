@@ -1,0 +1,38 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "carry/config/settings.h"
+#include "show/cli/cli.h"
+
+namespace thalweg::cli {
+
+void add_config(CLI::App& app, int& exit_code) {
+  CLI::App* config = app.add_subcommand("config", "Check configurations");
+  config->require_subcommand(1);
+  CLI::App* check = config->add_subcommand("check", "Read a configuration whole and say what is wrong with it");
+  check->footer("Example: thalweg config check thalweg.yaml");
+  const auto file = std::make_shared<std::string>("thalweg.yaml");
+  check->add_option("FILE", *file, "The configuration file")->capture_default_str();
+  check->callback([file, &exit_code] {
+    const auto settings = config::load(*file);
+    if (!settings) {
+      fmt::print(stderr, "{}", config::render(settings.error(), *file));
+      exit_code = 2;
+      return;
+    }
+    fmt::print("{}: ok: {} places, {} endpoints, {} models, {} keys\n", *file, settings->fleet.places.size(),
+               settings->fleet.endpoints.size(), settings->fleet.models.size(), settings->policy.keys.size());
+    exit_code = 0;
+  });
+  CLI::App* schema = config->add_subcommand("schema", "Print the JSON Schema of the file, for editors");
+  schema->footer("Example: thalweg config schema > thalweg.schema.json");
+  schema->callback([&exit_code] {
+    fmt::print("{}", config::schema());
+    exit_code = 0;
+  });
+}
+
+}  // namespace thalweg::cli

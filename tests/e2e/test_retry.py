@@ -1,0 +1,136 @@
+"""Retries are few, late enough and only where safe; an endpoint that keeps failing is left alone until it is well again."""
+
+import time
+
+import openai
+import pytest
+
+import config
+from provider import answers, behaviour
+from waiting import PATIENCE, until
+
+ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
+TEXT = answers.text_for("Where does it run?")
+
+
+def outcome(client, **more) -> int:
+    """The status that a caller sees."""
+    try:
+        client.chat.completions.create(**ASK, **more)
+        return 200
+    except openai.APIStatusError as error:
+        return error.status_code
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_overloaded_endpoint_is_asked_again_after_its_retry_after_not_before(gateway, standin, python, status):
+    standin.next(behaviour.overload(status, "1"))
+    answer = python(gateway.base_url).chat.completions.create(**ASK)
+    assert answer.choices[0].message.content == TEXT
+    first, second = standin.asked()
+    assert second.at - first.at >= 0.99, "asked again before Retry-After was over"
+
+
+@pytest.mark.parametrize("fault", [behaviour.overload(503), behaviour.overload(500), behaviour.drop("rst"), behaviour.cut(0)],
+                         ids=["503", "500", "reset", "cut"])
+def test_one_passing_fault_is_invisible_to_the_caller(gateway, standin, python, fault):
+    standin.next(fault)
+    assert python(gateway.base_url).chat.completions.create(**ASK).choices[0].message.content == TEXT
+    assert len(standin.asked()) == 2
+
+
+REQUESTS = 60
+BUCKET, PER_RETRY = 10, 10  # issue 3: "a bucket of ten, refilled by one retry per ten requests"
+
+
+def test_the_retry_budget_bounds_what_an_outage_multiplies(gateway, standin, python):
+    """Always busy and asking to come back at once: the breaker does not count that, so the budget alone bounds it."""
+    standin.always(behaviour.overload(429, "0"))
+    client = python(gateway.base_url)
+    statuses = [outcome(client) for _ in range(REQUESTS)]
+    assert set(statuses) == {429}
+    retries = len(standin.asked()) - REQUESTS
+    assert 0 < retries <= BUCKET + REQUESTS // PER_RETRY
+
+
+def test_a_failing_endpoint_gets_fewer_requests_than_callers_send(gateway, standin, python):
+    standin.always(behaviour.overload(500))
+    client = python(gateway.base_url)
+    statuses = [outcome(client) for _ in range(REQUESTS)]
+    assert 200 not in statuses and min(statuses) >= 500
+    assert len(standin.asked()) < REQUESTS // 2, "the breaker did not open"
+
+
+def test_the_same_silent_endpoint_is_never_asked_twice(start, standin, python):
+    gateway = start(config.one(standin, {"first_token": config.short(0.4)}))
+    for asked, where in enumerate(("head", "first"), 1):
+        standin.always(behaviour.stall(where))
+        assert outcome(python(gateway.base_url), stream=True) == 504
+        assert len(standin.asked()) == asked
+
+
+def test_two_silent_endpoints_are_asked_once_each(start, standin, second, python):
+    gateway = start(config.two(standin, second, {"first_token": config.short(0.4)}))
+    for provider in (standin, second):
+        provider.always(behaviour.stall("head"))
+    assert outcome(python(gateway.base_url)) == 504
+    assert (len(standin.asked()), len(second.asked())) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [behaviour.overload(500), behaviour.drop("rst")], ids=["500", "reset"])
+def test_the_breaker_opens_after_failures_and_closes_after_recovery(start, standin, second, python, fault):
+    gateway = start(config.two(standin, second))
+    client = python(gateway.base_url)
+    standin.always(fault)
+    standin.for_probes(fault)
+
+    def left_alone() -> bool:
+        before = len(standin.asked())
+        for _ in range(5):
+            client.chat.completions.create(**ASK)
+        return len(standin.asked()) == before
+
+    until(left_alone, "the failing endpoint is left alone")
+    standin.always(behaviour.normal())
+    standin.for_probes(behaviour.normal())
+
+    def back() -> bool:
+        before = len(standin.asked())
+        client.chat.completions.create(**ASK)
+        client.chat.completions.create(**ASK)
+        return len(standin.asked()) == before + 2
+
+    until(back, "the recovered endpoint is preferred again", 30)
+
+
+def test_a_lone_endpoint_with_an_open_breaker_is_answered_for_at_once(gateway, standin, python):
+    """503 without asking: no caller waits for what is known to fail."""
+    standin.always(behaviour.drop("rst"))
+    standin.for_probes(behaviour.drop("rst"))
+    client = python(gateway.base_url)
+
+    def answered_without_asking() -> bool:
+        before = len(standin.asked())
+        status = outcome(client)
+        return len(standin.asked()) == before and status == 503
+
+    until(answered_without_asking, "a 503 without a request to the endpoint")
+    standin.always(behaviour.normal())
+    standin.for_probes(behaviour.normal())
+    until(lambda: outcome(client) == 200, "the endpoint is tried again and answers", 30)
+
+
+def test_an_endpoint_that_was_down_at_the_start_is_used_once_it_is_up(start, standin, python):
+    standin.refuse_connections()
+    gateway = start(config.one(standin))
+    client = python(gateway.base_url)
+    assert outcome(client) in (502, 503)
+    standin.accept_connections()
+    until(lambda: outcome(client) == 200, "the endpoint that came up answers", 30)
+
+
+def test_a_busy_endpoint_that_asks_for_an_hour_is_not_waited_for(gateway, standin, python):
+    standin.always(behaviour.overload(503, "3600"))
+    began = time.monotonic()
+    assert outcome(python(gateway.base_url)) == 503
+    assert len(standin.asked()) == 1 and time.monotonic() - began < 20 * PATIENCE

@@ -1,0 +1,92 @@
+"""Verified TLS to endpoints: the certificate must be of the listed authority and of the host that was asked for. The authority is
+made by openssl for each run."""
+
+import pathlib
+import ssl
+import subprocess
+
+import openai
+import pytest
+
+import config
+from conftest import KEYS
+from provider import answers, behaviour
+from reading import fold
+from standin import StandIn
+
+ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def certificate(folder: pathlib.Path, name: str, subject_alternative: str, authority: str, days: str = "2") -> ssl.SSLContext:
+    """A server's context whose certificate `authority` signed."""
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={subject_alternative}\nextendedKeyUsage=serverAuth\n")
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
+            "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.csr"))
+    openssl("x509", "-req", "-in", str(folder / f"{name}.csr"), "-CA", str(folder / f"{authority}.pem"), "-CAkey", str(folder / f"{authority}.key"),
+            "-CAcreateserial", "-days", days, "-extfile", str(extensions), "-out", str(folder / f"{name}.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pki")
+    for authority in ("authority", "stranger"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={authority}",
+                "-keyout", str(folder / f"{authority}.key"), "-out", str(folder / f"{authority}.pem"))
+    return folder
+
+
+def serving(pki, start, context: ssl.SSLContext, host: str = "127.0.0.1", ca: str | None = "authority"):
+    standin = StandIn(KEYS["STANDIN_KEY"], (config.UPSTREAM_NAME,), tls=context).start()
+    settings = config.one(standin)
+    endpoint = settings["endpoints"]["standin"]
+    endpoint["url"] = endpoint["url"].replace("127.0.0.1", host)
+    if ca:
+        endpoint["ca_file"] = str(pki / f"{ca}.pem")
+    return standin, start(settings)
+
+
+@pytest.mark.parametrize("host, names", [("127.0.0.1", "IP:127.0.0.1"), ("localhost", "DNS:localhost")])
+def test_a_verified_endpoint_answers_plain_and_streamed_on_kept_connections(pki, start, python, host, names):
+    standin, gateway = serving(pki, start, certificate(pki, "good", names, "authority"), host)
+    client = python(gateway.base_url)
+    text = answers.text_for("Where does it run?")
+    standin.next(behaviour.normal(), behaviour.normal(piece=1), behaviour.normal())
+    assert client.chat.completions.create(**ASK).choices[0].message.content == text
+    assert fold(client.chat.completions.create(**ASK, stream=True)).text == text
+    assert client.chat.completions.create(**ASK).choices[0].message.content == text
+    assert len({record.connection for record in standin.asked()}) < 3
+    assert standin.violations == []
+    standin.stop()
+
+
+REFUSED = {
+    "another authority": ("authority", "IP:127.0.0.1", "stranger"),
+    "another host": ("authority", "DNS:other.example,IP:127.0.0.9", "authority"),
+    "the system's authorities": ("authority", "IP:127.0.0.1", None),
+}
+
+
+@pytest.mark.parametrize("signed_by, names, trusted", REFUSED.values(), ids=REFUSED.keys())
+def test_an_endpoint_that_cannot_prove_itself_sees_no_byte_of_a_request(pki, start, python, signed_by, names, trusted):
+    standin, gateway = serving(pki, start, certificate(pki, "doubtful", names, signed_by), ca=trusted)
+    with pytest.raises(openai.InternalServerError) as caught:
+        python(gateway.base_url).chat.completions.create(**ASK)
+    assert caught.value.status_code in (502, 503)
+    assert standin.records == []
+    standin.stop()
+
+
+def test_a_plain_http_endpoint_beyond_loopback_is_refused_by_the_configuration(start, standin):
+    """A key must not travel in clear. 192.0.2.1 is a documentation address; nothing is sent there."""
+    settings = config.one(standin)
+    settings["endpoints"]["standin"]["url"] = "http://192.0.2.1/v1"
+    with pytest.raises(AssertionError, match="https|TLS|loopback"):
+        start(settings)
