@@ -1,6 +1,6 @@
-// The answer reader: however a stream is cut it must tell the same facts and bytes; what it passed on must read the same again;
-// what it folds must be an answer. The same bytes are also read as a whole answer, a refusal and a list of models. The first byte
-// chooses the surface, the number of choices and whether usage was asked for.
+// The answer reader: however a stream is cut it must tell the same facts and bytes; what it passed on must read the
+// same again; what it folds must be an answer. The same bytes are also read as a whole answer, a refusal and a list of
+// models. The first byte chooses the surface, the number of choices and whether usage was asked for.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -57,7 +57,8 @@ Told read_stream(dialect::OpenAiAnswer& answer, std::string_view stream, std::si
       }
       const inference::FrameFacts& facts = read->facts;
       told.facts += "|";
-      for (const bool fact : {facts.text, facts.tool, facts.finish, facts.error, facts.terminator}) told.facts += fact ? '1' : '0';
+      for (const bool fact : {facts.text, facts.tool, facts.finish, facts.error, facts.terminator})
+        told.facts += fact ? '1' : '0';
       told.facts += facts.usage ? 'u' : '-';
       told.facts += read->withheld ? 'w' : '-';
     }
@@ -87,9 +88,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (request.wants_usage_frame && told.facts.find('w') == std::string::npos) {
     begin(false);
-    const Told again = read_stream(answer, told.out, told.out.size() + 1);
-    require(told.facts.ends_with('!') || again.facts == told.facts);
-    require(again.out == told.out);
+    const std::string passed = told.out + ":\n\n";  // a comment behind it, since a CR at the end may be half a line end
+    const Told again = read_stream(answer, passed, passed.size());
+    require(told.facts.ends_with('!') || again.facts == told.facts + "|00000--");
+    require(again.out == passed);
   }
 
   begin(true);

@@ -1,4 +1,5 @@
-// The request reader: whole, in two pieces, byte by byte and moved to a new buffer before each call, it must read the same.
+// The request reader: whole, in two pieces, byte by byte and moved to a new buffer before each call, it must read the
+// same.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -30,8 +31,8 @@ std::string read_all(const std::uint8_t* data, std::size_t size, std::size_t ste
       auto state = reader.advance(buffer);
       if (state && *state == RequestReader::State::kHeadDone) {
         const RequestHead& head = reader.head(buffer);
-        told += "|" + std::string(name_of(head.method)) + " " + std::string(head.path) + " " + std::string(head.host) + " " +
-                std::string(head.query) + " " + std::to_string(head.content_length);
+        told += "|" + std::string(name_of(head.method)) + " " + std::string(head.path) + " " + std::string(head.host) +
+                " " + std::string(head.query) + " " + std::to_string(head.content_length);
         for (const Field& field : head.fields) told += ";" + std::string(field.name) + "=" + std::string(field.value);
         head_told = true;
         state = reader.advance(buffer);

@@ -1,4 +1,5 @@
-// The response reader: however the bytes are cut, it must tell the same head, body and end, never anything after the end.
+// The response reader: however the bytes are cut, it must tell the same head, body and end, never anything after the
+// end.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -15,7 +16,8 @@ class Telling final : public ResponseReader::Visitor {
   void on_head(const ResponseHead& head) override {
     if (headed_) std::abort();
     headed_ = true;
-    told += "head " + std::to_string(head.status) + (head.keep_alive ? " keep" : "") + (head.event_stream ? " sse" : "") + (head.json ? " json" : "");
+    told += "head " + std::to_string(head.status) + (head.keep_alive ? " keep" : "") +
+            (head.event_stream ? " sse" : "") + (head.json ? " json" : "");
     for (const Field& field : head.fields) told += ";" + std::string(field.name) + "=" + std::string(field.value);
     told += "|";
   }
@@ -43,7 +45,8 @@ std::string read_all(std::string_view bytes, std::size_t step, bool head_request
     const std::string piece(bytes.substr(0, step));  // on its own, so that a view kept too long is seen
     bytes.remove_prefix(piece.size());
     if (const auto read = reader.advance(piece, telling); !read) {
-      return telling.told + "|error " + std::string(name_of(read.error().code)) + (reader.reusable() ? " reusable" : "");
+      return telling.told + "|error " + std::string(name_of(read.error().code)) +
+             (reader.reusable() ? " reusable" : "");
     }
   }
   const bool reusable = reader.reusable();

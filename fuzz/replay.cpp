@@ -1,6 +1,9 @@
-// Feeds a fuzz target without libFuzzer: every file of a folder as it is, then mutations of them in a fixed, seeded order, so
-// that every build replays the same inputs. `replay FOLDER [MUTATIONS [SEED]]`. On a crash the input lies in
+// Feeds a fuzz target without libFuzzer: every file of a folder as it is, then mutations of them in a fixed, seeded
+// order, so that every build replays the same inputs. `replay FOLDER [MUTATIONS [SEED]]`. On a crash the input lies in
 // `replay-crash-<target>` of the working folder.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
@@ -13,9 +16,6 @@
 #include <random>
 #include <string>
 #include <vector>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -44,7 +44,9 @@ void run(const Bytes& input) {
   LLVMFuzzerTestOneInput(exact.data(), exact.size());
 }
 
-std::size_t below(Random& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
+std::size_t below(Random& random, std::size_t bound) {
+  return static_cast<std::size_t>(random() % bound);
+}
 
 Bytes mutate(const std::vector<Bytes>& corpus, Random& random) {
   Bytes input = corpus[below(random, corpus.size())];
@@ -56,13 +58,18 @@ Bytes mutate(const std::vector<Bytes>& corpus, Random& random) {
       case 0:
         if (at < input.size()) input[at] ^= static_cast<std::uint8_t>(1U << below(random, 8));
         break;
-      case 1: input.insert(here, static_cast<std::uint8_t>(random())); break;
+      case 1:
+        input.insert(here, static_cast<std::uint8_t>(random()));
+        break;
       case 2: {
-        static constexpr std::uint8_t kTelling[] = {0, '\t', '\n', '\r', ' ', '"', ',', ':', ';', '[', ']', '{', '}', '\\', '0', '9', 0x7F, 0x80, 0xFF};
+        static constexpr std::uint8_t kTelling[] = {0,   '\t', '\n', '\r', ' ', '"', ',',  ':',  ';', '[',
+                                                    ']', '{',  '}',  '\\', '0', '9', 0x7F, 0x80, 0xFF};
         input.insert(here, kTelling[below(random, std::size(kTelling))]);
         break;
       }
-      case 3: input.erase(here, here + static_cast<std::ptrdiff_t>(std::min(input.size() - at, 1 + below(random, 16)))); break;
+      case 3:
+        input.erase(here, here + static_cast<std::ptrdiff_t>(std::min(input.size() - at, 1 + below(random, 16))));
+        break;
       case 4: {
         const Bytes piece(here, here + static_cast<std::ptrdiff_t>(std::min(input.size() - at, 1 + below(random, 64))));
         const std::size_t to = below(random, input.size() + 1);
@@ -76,7 +83,8 @@ Bytes mutate(const std::vector<Bytes>& corpus, Random& random) {
         input.insert(input.end(), other.begin() + static_cast<std::ptrdiff_t>(from), other.end());
         break;
       }
-      default: break;
+      default:
+        break;
     }
     if (input.size() > kMaxInput) input.resize(kMaxInput);
   }
@@ -116,6 +124,7 @@ int main(int count, char** arguments) {
   for (const Bytes& input : corpus) run(input);
   Random random(seed);
   for (std::size_t i = 0; i < mutations; ++i) run(mutate(corpus, random));
-  std::printf("%zu files and %zu mutations (seed %llu) replayed\n", corpus.size(), mutations, static_cast<unsigned long long>(seed));
+  std::printf("%zu files and %zu mutations (seed %llu) replayed\n", corpus.size(), mutations,
+              static_cast<unsigned long long>(seed));
   return 0;
 }

@@ -27,10 +27,15 @@ std::string read_all(std::string_view bytes, std::size_t step) {
       if (!next) return told + "|error " + std::string(name_of(next.error().code));
       if (!*next) break;
       if (frame.raw.empty()) std::abort();
-      if (frame.single_line && !frame.data.empty() && (frame.data.data() < frame.raw.data() || frame.data.data() + frame.data.size() > frame.raw.data() + frame.raw.size())) std::abort();
+      if (frame.single_line && !frame.data.empty() &&
+          (frame.data.data() < frame.raw.data() ||
+           frame.data.data() + frame.data.size() > frame.raw.data() + frame.raw.size()))
+        std::abort();
       char behind[kPadding];  // must be readable
-      std::memcpy(behind, frame.data.data() != nullptr ? frame.data.data() + frame.data.size() : padded.data(), kPadding);
-      told += "|raw " + std::string(frame.raw) + (frame.has_data ? "data " : "") + std::string(frame.data) + " event " + std::string(frame.event) + (frame.single_line ? " single" : "");
+      std::memcpy(behind, frame.data.data() != nullptr ? frame.data.data() + frame.data.size() : padded.data(),
+                  kPadding);
+      told += "|raw " + std::string(frame.raw) + (frame.has_data ? "data " : "") + std::string(frame.data) + " event " +
+              std::string(frame.event) + (frame.single_line ? " single" : "");
     }
   }
   return told + (reader.mid_frame() ? "|mid" : "");

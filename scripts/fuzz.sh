@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzz targets under libFuzzer with ASan and UBSan: `scripts/fuzz.sh [NAME...]`, all of fuzz/*.cpp when none is named, each for
-# FUZZ_SECONDS. What a run learns stays in build-fuzz/corpus/NAME; inputs to start from are in fuzz/seeds/NAME, words in
+# FUZZ_SECONDS. What a run learns stays in build-fuzz/corpus/NAME; inputs to start from are in fuzz/corpus/NAME, words in
 # fuzz/NAME.dict. A failing input is kept and its path printed. Ends with a PROOF line for scripts/prove.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ for name in "${names[@]}"; do
   options=("-max_total_time=$for_seconds" "-seed=$seed" -print_final_stats=1 -timeout=10 -rss_limit_mb=2048 "-artifact_prefix=$found/")
   [[ ! -f fuzz/$name.dict ]] || options+=("-dict=fuzz/$name.dict")
   folders=("$corpus")
-  [[ ! -d fuzz/seeds/$name ]] || folders+=("fuzz/seeds/$name")
+  [[ ! -d fuzz/corpus/$name ]] || folders+=("fuzz/corpus/$name")
   log="$THALWEG_RUN/$name.log"
   : >"$log"
   step "$name" "fuzzing for $for_seconds s" "$program" "${options[@]}" "${folders[@]}"

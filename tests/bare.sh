@@ -133,4 +133,4 @@ line bare "done in $(seconds $(($(now_ms) - start))) s; the whole log: $THALWEG_
 echo
 grep '^BARE ' "$THALWEG_RUN/bare.log" | grep -v '^BARE answer'
 first=$(sed -nE 's/^BARE +without apt: (.*) s$/\1/p' "$THALWEG_RUN/bare.log")
-echo "PROOF count=$(wc -w <<<"${BARE_STEPS:-run again test}") seed=0 note=first answer after ${first:-?} s without apt"
+echo "PROOF count=$(wc -w <<<"${BARE_STEPS:-run again test}") note=steps${first:+, first answer after $first s without apt}"

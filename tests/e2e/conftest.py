@@ -10,7 +10,7 @@ from gateway import CACHE, ENGINE, MODEL, PROGRAM, Gateway
 from node_client import NodeClient
 from provider.checks import HEADERS_UPSTREAM
 from standin import StandIn
-from waiting import PATIENCE
+from waiting import PATIENCE, until
 
 KEYS = {"STANDIN_KEY": "sk-standin-canary-1f6e0c", "SECOND_KEY": "sk-second-canary-93ab7d"}
 
@@ -83,8 +83,13 @@ def engine(tmp_path_factory):
 
 @pytest.fixture
 def start_engine(start):
-    """Like start, and waits until the engine can answer."""
-    return lambda settings, **more: start(settings, **more).wait_ready()
+    """Like start, and waits until the engine itself can answer: /readyz is content with any endpoint."""
+    def begin(settings: dict, **more) -> Gateway:
+        gateway = start(settings, **more)
+        until(lambda: gateway.metric("thalweg_endpoint_health", endpoint="local", health="healthy") == 1, "the engine is healthy", 60)
+        return gateway
+
+    return begin
 
 
 def python_client(base_url: str, key: str = "any", **more) -> openai.OpenAI:

@@ -71,7 +71,7 @@ class Raw:
         data, self.buffer = self.buffer[:end], self.buffer[end:]
         return data
 
-    def _exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> bytes:
         while len(self.buffer) < size:
             if not self.receive():
                 raise AssertionError(f"the connection ended {size - len(self.buffer)} bytes early")
@@ -97,17 +97,28 @@ class Raw:
             assert chunked.lower() == "chunked"
             answer.body = b"".join(iter(self._chunk, b""))
         elif length is not None:
-            answer.body = self._exactly(int(length))
+            answer.body = self.exactly(int(length))
         else:
             while self.receive():
                 pass
             answer.body, self.buffer = self.buffer, b""
         return answer
 
+    def stream(self, head: RawAnswer | None = None) -> tuple[list[str], bool]:
+        """A streamed answer's frames, and whether its framing ended well; False: the connection was cut behind them."""
+        head, body = head or self.head(), b""
+        assert head.status == 200 and head.field("transfer-encoding") == "chunked", head
+        try:
+            for part in iter(self._chunk, b""):
+                body += part
+        except AssertionError:
+            return frames(body), False
+        return frames(body), True
+
     def _chunk(self) -> bytes:
         size = int(self.until(b"\r\n").split(b";")[0], 16)
-        data = self._exactly(size)
-        assert self._exactly(2) == b"\r\n"
+        data = self.exactly(size)
+        assert self.exactly(2) == b"\r\n"
         return data
 
     def ended(self) -> bool:

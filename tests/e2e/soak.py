@@ -28,7 +28,7 @@ import config
 from conftest import KEYS
 from gateway import ENGINE, MODEL, Gateway
 from provider import answers, behaviour
-from raw import Raw, frames, request
+from raw import Raw, request
 from standin import StandIn
 from waiting import PATIENCE, until
 
@@ -149,15 +149,14 @@ class Soak:
             return "left", False
         head = peer.head()
         if head.field("transfer-encoding") is None:
-            head.body = peer._exactly(int(head.field("content-length")))
+            head.body = peer.exactly(int(head.field("content-length")))
             return self._judge_whole(case, head), (head.field("connection") or "") != "close"
-        body = b""
-        try:
-            for part in iter(peer._chunk, b""):
-                body += part
-        except AssertionError:
-            return "broken visibly", False  # the framing says that it is cut
-        return self._judge_stream(case, body), True
+        data, whole = peer.stream(head)
+        if whole:
+            return self._judge_stream(case, data), True
+        if "[DONE]" in data:
+            self._fault(case, "an end mark in a stream that was cut")
+        return "error in the stream" if '"error"' in data[-1] else "cut", False
 
     def _judge_whole(self, case: Case, answer) -> str:
         document = answer.json
@@ -173,8 +172,7 @@ class Soak:
                 self._fault(case, f"a wrong whole answer: {document}")
         return "complete"
 
-    def _judge_stream(self, case: Case, body: bytes) -> str:
-        data = frames(body)
+    def _judge_stream(self, case: Case, data: list[str]) -> str:
         objects = [json.loads(text) for text in data if text != "[DONE]"]
         if objects and "error" in objects[-1]:
             if "[DONE]" in data:
@@ -256,8 +254,10 @@ class Soak:
         if not self.with_engine:
             seen = sum(len(standin.asked()) for standin in self.standins)
             attempts = sum(line.get("attempts") or 0 for line in lines)
-            if seen > attempts:
-                self.faults.append(f"the providers saw {seen} requests, the log knows of {attempts} attempts")
+            # A kept connection that ends without a byte of an answer may have been closed while idle: it is replaced once.
+            dropped = sum(record.behaviour is not None and bool(record.behaviour.drop) for standin in self.standins for record in standin.asked())
+            if not attempts <= seen + self.outcomes["left"] or seen > attempts + dropped:
+                self.faults.append(f"the providers saw {seen} requests, {dropped} of them dropped, the log knows of {attempts} attempts")
         if self.rss_most > self.rss_warm + RSS_GROWTH:
             self.faults.append(f"memory grew from {self.rss_warm // MIB} to {self.rss_most // MIB} MiB")
         for standin in self.standins:
@@ -287,6 +287,8 @@ def main() -> int:
         soak = Soak(seed, pathlib.Path(folder), with_engine)
         try:
             soak.run(options.minutes * 60)
+        except Exception as error:  # a proof that could not be finished did not hold
+            soak.faults.append(f"the books could not be read: {error!r}")
         finally:
             soak.end()
     for outcome, count in soak.outcomes.most_common():

@@ -7,6 +7,7 @@ import pytest
 
 import config
 from reading import fold
+from waiting import until
 
 ASK = {"model": "small", "messages": [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}], "max_tokens": 24}
 SURE = {"temperature": 0, "seed": 1}
@@ -125,8 +126,11 @@ def test_unicode_survives_the_engine(engine, python):
 
 
 def test_metrics_and_log_count_the_engines_tokens(engine, python):
-    before = len([line for line in engine.lines() if line["method"] == "POST"])
-    answer = python(engine.base_url).chat.completions.create(**ASK, **SURE)
-    line = engine.wait_lines(before + 1)[-1]
+    before = engine.token_counts()
+    raw = python(engine.base_url).chat.completions.with_raw_response.create(**ASK, **SURE)
+    answer = raw.parse()
+    line = until(lambda: next((line for line in engine.lines() if line["request"] == raw.request_id), None), "the request's line")
+    after = engine.token_counts()
+    assert {kind: after[kind] - before[kind] for kind in after} == {"input": answer.usage.prompt_tokens, "output": answer.usage.completion_tokens}
     assert (line["input_tokens"], line["output_tokens"]) == (answer.usage.prompt_tokens, answer.usage.completion_tokens)
     assert line["place"] == "here" and line["model"] == config.ENGINE_MODEL

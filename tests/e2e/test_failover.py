@@ -5,6 +5,7 @@ import pytest
 
 import config
 from provider import answers, behaviour
+from raw import chat
 from reading import fold_until_error
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
@@ -52,6 +53,17 @@ def test_a_refused_connection_fails_over(start, standin, second, python):
     assert python(running(start, standin, second).base_url).chat.completions.create(**ASK).choices[0].message.content == TEXT
     assert len(second.asked()) == 1
     standin.accept_connections()
+
+
+@pytest.mark.parametrize("fault", [behaviour.overload(500), behaviour.drop("rst")], ids=["500", "reset"])
+def test_an_outage_of_the_first_endpoint_is_invisible_under_load(start, standin, second, fault):
+    """The second endpoint is well: however fast requests come, none may be told of the first one's outage."""
+    standin.always(fault)
+    standin.for_probes(fault)
+    gateway = running(start, standin, second)
+    statuses = [gateway.post("/v1/chat/completions", chat()).status for _ in range(60)]
+    assert statuses == [200] * 60, f"{60 - statuses.count(200)} of 60 failed although an endpoint was well"
+    assert len(second.asked()) == 60 and len(standin.asked()) < 60
 
 
 def test_both_clients_see_one_plain_success(start, standin, second, node):

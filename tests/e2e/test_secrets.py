@@ -59,6 +59,7 @@ def test_a_providers_fields_do_not_reach_the_caller_but_for_what_it_needs(gatewa
 
 def test_the_key_can_come_from_a_file(start, standin, python, tmp_path):
     settings = config.one(standin)
+    (tmp_path / "key").touch(mode=0o600)
     (tmp_path / "key").write_text(KEYS["STANDIN_KEY"] + "\n")
     del settings["endpoints"]["standin"]["key"]
     settings["endpoints"]["standin"]["key_file"] = str(tmp_path / "key")

@@ -8,11 +8,11 @@ from raw import Raw, chat, frames, request
 from waiting import until
 
 MIB = 1024 * 1024
-HUGE = behaviour.normal(text="0123456789abcdef " * 16, repeat=8_000)  # about 2 MiB of text; some 40 MiB as frames
+HUGE = behaviour.normal(text="x" * 4000 + " ", repeat=5_000)  # 20 MiB in frames of 4 KiB
 SLOW_READERS = 8
 # What may be held for one slow reader beside the kernel's own buffers: the connection's high-water mark (256 KiB) and the buffers of
-# its two sides. A gateway that collected the streams would hold hundreds of MiB.
-MOST_GROWN = 64 * MIB
+# its two sides. A gateway that collected the streams would hold 160 MiB.
+MOST_GROWN = 32 * MIB
 
 
 def test_a_slow_reader_holds_the_provider_back_and_memory_stays_bounded(gateway, standin):

@@ -5,7 +5,7 @@ import pytest
 
 import config
 from provider import answers, behaviour
-from raw import Raw, chat, frames, request
+from raw import Raw, chat, request
 from reading import fold_until_error
 
 PROMPT = "Where does it run?"
@@ -39,7 +39,7 @@ def test_both_clients_raise_on_a_broken_stream(gateway, standin, python, node, f
 def test_a_broken_stream_has_no_end_mark(gateway, standin, fault):
     standin.always(fault)
     with Raw(gateway.port) as peer:
-        data = frames(peer.send(request(chat(prompt=PROMPT, stream=True))).answer().body)
+        data, _ = peer.send(request(chat(prompt=PROMPT, stream=True))).stream()
     assert "[DONE]" not in data
     assert data[-1].startswith('{"error"'), data[-1]
     assert len(standin.asked()) == 1, "a second endpoint request after bytes had reached the caller"

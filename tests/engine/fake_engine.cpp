@@ -1,10 +1,10 @@
-// A stand-in for llama-server that does what it is told. It takes --host SOCKET and --model FILE like the real one; the "model"
-// is a text of words:
+// A stand-in for llama-server that does what it is told. It takes --host SOCKET and --model FILE like the real one; the
+// "model" is a text of words:
 //   loading N      answers /health with 503 so many times before 200
 //   fail CODE      writes a line to stderr and exits at once
 //   stubborn       ignores SIGTERM
-// GET /health, /crash, /exit/CODE, /arguments, /environment, and /try/WHAT/ARGUMENT, which tries something that a confined
-// engine must not be able to do and answers `allowed` or `refused ERRNO`.
+// GET /health, /crash, /exit/CODE, /arguments, /environment, and /try/WHAT/ARGUMENT, which tries something that a
+// confined engine must not be able to do and answers `allowed` or `refused ERRNO`.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -31,7 +31,9 @@ extern char** environ;
 
 namespace {
 
-std::string verdict(bool allowed) { return allowed ? "allowed" : "refused " + std::to_string(errno); }
+std::string verdict(bool allowed) {
+  return allowed ? "allowed" : "refused " + std::to_string(errno);
+}
 
 std::string verdict_of_file(int file) {
   const std::string said = verdict(file >= 0);
@@ -188,13 +190,17 @@ int main(int argc, char** argv) {
     if (peer < 0) continue;
     std::string request;
     char bytes[4096];
-    for (ssize_t got; request.find("\r\n\r\n") == request.npos && (got = read(peer, bytes, sizeof bytes)) > 0;) request.append(bytes, static_cast<std::size_t>(got));
+    for (ssize_t got; request.find("\r\n\r\n") == request.npos && (got = read(peer, bytes, sizeof bytes)) > 0;)
+      request.append(bytes, static_cast<std::size_t>(got));
     const std::size_t begin = request.find(' ') + 1;
     std::string path = request.substr(begin, request.find(' ', begin) - begin);
-    const bool loading = path == "/health" && behaviour.loading > 0 && behaviour.loading-- > 0;
-    const std::string text = loading ? "{\"error\":{\"message\":\"Loading model\",\"code\":503}}" : answer(path, argc, argv);
-    const std::string reply = std::string("HTTP/1.1 ") + (loading ? "503 Service Unavailable" : "200 OK") + "\r\nContent-Length: " +
-                              std::to_string(text.size()) + "\r\nConnection: close\r\n\r\n" + text;
+    const bool loading = path == "/health" && behaviour.loading > 0;
+    if (loading) --behaviour.loading;
+    const std::string text =
+        loading ? "{\"error\":{\"message\":\"Loading model\",\"code\":503}}" : answer(path, argc, argv);
+    const std::string reply = std::string("HTTP/1.1 ") + (loading ? "503 Service Unavailable" : "200 OK") +
+                              "\r\nContent-Length: " + std::to_string(text.size()) + "\r\nConnection: close\r\n\r\n" +
+                              text;
     if (write(peer, reply.data(), reply.size()) < 0) std::perror("fake engine");
     close(peer);
   }

@@ -18,6 +18,8 @@
 namespace thalweg::document {
 namespace {
 
+constexpr std::string_view kTagRefused = "tags (`!name`) are not read; leave it out";
+
 Position position_of(const YAML::Mark& mark) {
   if (mark.is_null()) return {};
   return {static_cast<std::uint32_t>(mark.line) + 1, static_cast<std::uint32_t>(mark.column) + 1};
@@ -36,9 +38,11 @@ struct Stop {
 // end, so no pointer into a growing vector is ever held.
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(Errors& errors) : errors_(errors) {}
+  Builder(Errors& errors, const Limits& limits) : errors_(errors), limits_(limits) {}
 
   Node take() { return std::move(root_); }
+  /// Where the last quoted text began.
+  Position last_quoted() const { return last_quoted_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -48,6 +52,7 @@ class Builder final : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string& value) override {
     refuse_tag(mark, tag);
+    if (tag == "!") last_quoted_ = position_of(mark);
     leaf(mark, Node::Kind::kScalar, value);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, YAML::EmitterStyle::value) override {
@@ -70,11 +75,11 @@ class Builder final : public YAML::EventHandler {
 
   // "?" and "!" are what the parser gives to plain and quoted scalars without a tag.
   static void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
-    if (!tag.empty() && tag != "?" && tag != "!") stop(mark, "tags (`!name`) are not read; leave it out");
+    if (!tag.empty() && tag != "?" && tag != "!") stop(mark, std::string(kTagRefused));
   }
 
   void count(const YAML::Mark& mark) {
-    if (++nodes_ > kMaxNodes) stop(mark, fmt::format("the document has more than {} values", kMaxNodes));
+    if (++nodes_ > limits_.nodes) stop(mark, fmt::format("the document has more than {} values", limits_.nodes));
   }
 
   bool expects_key() const { return !open_.empty() && open_.back().node.kind == Node::Kind::kMap && !open_.back().key; }
@@ -97,7 +102,7 @@ class Builder final : public YAML::EventHandler {
   void open(const YAML::Mark& mark, Node::Kind kind) {
     count(mark);
     if (expects_key()) stop(mark, "a key must be a plain text, not a list or a map");
-    if (open_.size() == kMaxDepth) stop(mark, fmt::format("lists and maps are nested deeper than {}", kMaxDepth));
+    if (open_.size() == limits_.depth) stop(mark, fmt::format("lists and maps are nested deeper than {}", limits_.depth));
     Open& next = open_.emplace_back();
     next.node.kind = kind;
     next.node.position = position_of(mark);
@@ -127,14 +132,18 @@ class Builder final : public YAML::EventHandler {
                                                    member.key.substr(0, 64), known->second.line, known->second.column));
       return;
     }
+    // The parser tells of a missing value only where the next one begins.
+    if (node.kind == Node::Kind::kNull) node.position = member.key_position;
     member.value = std::move(node);
     parent.node.members.push_back(std::move(member));
   }
 
   Errors& errors_;
+  const Limits& limits_;
   Node root_;
   std::vector<Open> open_;
   std::size_t nodes_ = 0;
+  Position last_quoted_;
 };
 
 // A stream over bytes that lie elsewhere.
@@ -153,9 +162,9 @@ Position position_at(std::string_view bytes, std::size_t offset) {
 }
 
 // What the parser would read wrongly in silence: it ends at 0x04, and replaces what is no UTF-8.
-Result<void> check_bytes(std::string_view bytes) {
-  if (bytes.size() > kMaxBytes) {
-    return fail(ErrorCode::kConfig, fmt::format("the document has {} bytes; {} are allowed", bytes.size(), kMaxBytes));
+Result<void> check_bytes(std::string_view bytes, const Limits& limits) {
+  if (bytes.size() > limits.bytes) {
+    return fail(ErrorCode::kConfig, fmt::format("the document has {} bytes; {} are allowed", bytes.size(), limits.bytes));
   }
   const auto control = std::ranges::find_if(bytes, [](unsigned char c) {
     return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
@@ -173,6 +182,28 @@ Result<void> check_bytes(std::string_view bytes) {
     return fail(ErrorCode::kConfig, "this line is not UTF-8; save the file as UTF-8", position_at(bytes, line));
   }
   return {};
+}
+
+// yaml-cpp takes the end of the file for the end of a quoted text: one quote forgotten, and all that follows is part of that
+// text in silence. Only the last quoted text can be such a one.
+Result<void> check_quote_is_closed(std::string_view bytes, Position begin) {
+  if (begin.line == 0) return {};
+  std::size_t at = bytes.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+  for (std::uint32_t line = 1; line < begin.line; ++line) at = bytes.find('\n', at) + 1;
+  at += begin.column - 1;
+  const char quote = at < bytes.size() ? bytes[at] : '\0';
+  if (quote == '|' || quote == '>') return {};  // a block ends with its lines
+  if (quote != '"' && quote != '\'') return fail(ErrorCode::kConfig, std::string(kTagRefused), begin);  // a lone `!` before a text
+  for (++at; at < bytes.size(); ++at) {
+    if (quote == '"' && bytes[at] == '\\') {
+      ++at;
+    } else if (bytes[at] == quote) {
+      const bool doubled = quote == '\'' && bytes.substr(at + 1).starts_with('\'');
+      if (!doubled) return {};
+      ++at;
+    }
+  }
+  return fail(ErrorCode::kConfig, "this quote is not closed", begin);
 }
 
 }  // namespace
@@ -211,17 +242,18 @@ std::vector<Error> Errors::take() {
   return all;
 }
 
-Result<Node> parse(std::string_view bytes, Errors& errors) {
-  if (const auto checked = check_bytes(bytes); !checked) return std::unexpected(checked.error());
-  Builder builder(errors);
+Result<Node> parse(std::string_view bytes, Errors& errors, const Limits& limits) {
+  if (const auto checked = check_bytes(bytes, limits); !checked) return std::unexpected(checked.error());
+  Builder builder(errors, limits);
   try {
     ViewBuffer buffer(bytes);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
+    if (const auto closed = check_quote_is_closed(bytes, builder.last_quoted()); !closed) return std::unexpected(closed.error());
     Node root = builder.take();
     Errors rest;
-    Builder second(rest);
+    Builder second(rest, limits);
     if (parser && parser.HandleNextDocument(second)) {
       return fail(ErrorCode::kConfig, "a second document begins (`---`); one file holds one", second.take().position);
     }

@@ -17,9 +17,13 @@
 
 namespace thalweg::document {
 
-inline constexpr std::size_t kMaxBytes = 32ULL * 1024 * 1024;
-inline constexpr std::size_t kMaxDepth = 32;
-inline constexpr std::size_t kMaxNodes = 2'000'000;
+/// What a document may be at most. The defaults hold a configuration of 100,000 keys.
+struct Limits {
+  std::size_t bytes = 32ULL * 1024 * 1024;
+  std::size_t depth = 32;  // of lists and maps in each other
+  std::size_t nodes = 2'000'000;
+};
+
 inline constexpr std::size_t kMaxErrors = 100;  // more help nobody
 
 struct Member;
@@ -59,6 +63,6 @@ class Errors {
 
 /// The tree, or why there is none. A duplicate key is reported to `errors` and its first value kept, so that the rest can
 /// still be checked. An empty document is a kNull node.
-Result<Node> parse(std::string_view bytes, Errors& errors);
+Result<Node> parse(std::string_view bytes, Errors& errors, const Limits& limits = {});
 
 }  // namespace thalweg::document

@@ -78,6 +78,11 @@ Position Section::position_of(std::string_view key) const {
   return found == node_.members.end() ? node_.position : found->key_position;
 }
 
+bool Section::is_text(std::string_view key) const {
+  const Node* node = node_.find(key);
+  return node != nullptr && node->kind == Node::Kind::kScalar;
+}
+
 void Section::error(std::string_view key, std::string sentence) {
   const Node* node = node_.find(key);
   errors_.add(node != nullptr ? node->position : node_.position, fmt::format("{}: {}", path_of(key), sentence));

@@ -54,6 +54,8 @@ class Section {
   };
   std::vector<Word> texts(std::string_view key, std::size_t most);
 
+  /// Whether the key stands there with one value.
+  bool is_text(std::string_view key) const;
   /// Where the key stands; the section's own place if it does not.
   Position position_of(std::string_view key) const;
   Position position() const { return node_.position; }

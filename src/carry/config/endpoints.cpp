@@ -173,9 +173,10 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
   endpoint.kind = fleet::EndpointKind::kOpenAi;
   section.one_of("api", 0, kApis);
   if (section.required("url", "the API's base, like https://api.openai.com/v1") != nullptr) {
-    const std::string text = taken(expand(section.text("url", "")), section, "url");
-    if (!text.empty()) {
-      Url url = taken(parse_url(text), section, "url");
+    if (const auto text = expand(section.text("url", "")); !text) {
+      section.error("url", text.error().message);
+    } else if (section.is_text("url")) {
+      Url url = taken(parse_url(*text), section, "url");
       remote.tls = url.tls;
       remote.host = std::move(url.host);
       remote.port = url.port;
@@ -222,28 +223,30 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
     const auto found = std::ranges::find(places, place, &fleet::Place::name);
     if (found != places.end()) {
       endpoint.place.value = static_cast<std::uint16_t>(found - places.begin());
-    } else {
+    } else if (!places.empty()) {
       std::vector<std::string_view> names;
       for (const fleet::Place& known : places) names.push_back(known.name);
       section.error("place", fmt::format("there is no place \"{}\"{}", place.substr(0, 64), known_instead(place, names)));
     }
   }
   const bool is_map = member.value.kind == Node::Kind::kMap;
-  const Node* engine = section.optional("engine");
+  const bool has_engine = is_map && member.value.find("engine") != nullptr;
   const bool has_api = is_map && member.value.find("api") != nullptr;
-  if (engine != nullptr && has_api) {
+  if (has_engine && has_api) {
     section.error("api", "the endpoint has an engine already; an endpoint has one of the two");
     section.optional("api");
   }
-  if (engine != nullptr) {
+  if (has_engine) {
     endpoint.timeouts = {.connect = 5s, .first_token = Duration{}, .gap = 30s, .total = 600s};
-    read_engine(section, *engine, folder, endpoint, carried, errors);
+    if (const Node* engine = section.optional("engine")) read_engine(section, *engine, folder, endpoint, carried, errors);
   } else if (has_api) {
     read_remote(section, folder, endpoint, carried, errors);
   } else if (is_map) {
     errors.add(member.key_position, fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api: openai` (a server)",
                                                 member.key.substr(0, 64)));
-    return;
+    // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
+    for (const std::string_view key : {"engine", "api", "url", "key", "key_file", "ca_file", "slots", "timeouts", "models"}) section.optional(key);
+    return section.finish();
   }
   endpoint.timeouts = read_timeouts(section, endpoint.timeouts, errors);
   section.finish();

@@ -53,7 +53,6 @@ void read_allowed(document::Section& top, Settings& settings, document::Errors& 
 
 void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors) {
   static constexpr std::array<std::string_view, 5> kLevels = {"trace", "debug", "info", "warn", "error"};
-  static constexpr std::array<std::string_view, 2> kSinks = {"stderr", "off"};
   const document::Node* node = top.optional("log");
   if (node == nullptr) return;
   document::Section section(*node, "log", errors);

@@ -28,7 +28,7 @@ Result<std::string> read_file(const std::filesystem::path& file) {
   if (!stream) return fail(ErrorCode::kIo, "the file cannot be read; check its permissions");
   std::string bytes;
   char part[64 * 1024];
-  while (bytes.size() <= document::kMaxBytes && (stream.read(part, sizeof part), stream.gcount() > 0)) {
+  while (bytes.size() <= document::Limits{}.bytes && (stream.read(part, sizeof part), stream.gcount() > 0)) {
     bytes.append(part, static_cast<std::size_t>(stream.gcount()));
   }
   if (stream.bad()) return fail(ErrorCode::kIo, "the file could not be read to its end");

@@ -22,11 +22,11 @@ struct Grammar {
 
 // In the order of NameKind.
 constexpr std::array<Grammar, 5> kGrammars = {{
-    {"place", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
-    {"endpoint", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
-    {"model", "._:/-", 128, true, "letters, digits and ._:/- , beginning with a letter or digit, at most 128"},
-    {"tenant", "._:-", 64, true, "letters, digits and ._:- , beginning with a letter or digit, at most 64"},
-    {"key", "-", 32, false, "small letters, digits and - , beginning with a letter or digit, at most 32"},
+    {"a place", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
+    {"an endpoint", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
+    {"a model", "._:/-", 128, true, "letters, digits and ._:/- , beginning with a letter or digit, at most 128"},
+    {"a tenant", "._:-", 64, true, "letters, digits and ._:- , beginning with a letter or digit, at most 64"},
+    {"a key", "-", 32, false, "small letters, digits and - , beginning with a letter or digit, at most 32"},
 }};
 
 bool is_alphanumeric(char c, bool upper_case) {
@@ -41,11 +41,14 @@ std::string fault_of_name(NameKind kind, std::string_view name) {
                     std::ranges::all_of(name, [&](char c) {
                       return is_alphanumeric(c, grammar.upper_case) || grammar.signs.find(c) != std::string_view::npos;
                     });
+  if (kind == NameKind::kKey && name.starts_with("tw_")) {  // perhaps a whole key: not to be printed
+    return "here stands the key's id only: what is between tw_ and the next _";
+  }
   if (!fits) {
     document::Node shown;
     shown.kind = document::Node::Kind::kScalar;
     shown.text = name;
-    return fmt::format("{} is no name for a {}: it takes {}", document::describe(shown), grammar.kind, grammar.advice);
+    return fmt::format("{} is no name for {}: it takes {}", document::describe(shown), grammar.kind, grammar.advice);
   }
   if (kind == NameKind::kModel && name == fleet::kAutoModel) {
     return "\"auto\" is built in (every chat model that the key may use); choose another name";

@@ -1,5 +1,7 @@
 #include "carry/dialect/answer_fold.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "carry/dialect/json_text.h"
@@ -30,6 +32,7 @@ void AnswerFold::begin(inference::Surface surface, std::string_view quoted_model
   quoted_model_ = quoted_model;
   choices_.clear();
   usage_.clear();
+  usage_reports_ = 0;
   timings_.clear();
   others_.clear();
 }
@@ -47,7 +50,10 @@ bool AnswerFold::read_member(const JsonMember& member) {
     std::int64_t position = 0;
     return walk_.array([&] { return read_choice(position++); });
   }
-  if (name == "usage") return keep_last(usage_);
+  if (name == "usage") {
+    if (kind == JsonKind::kObject) ++usage_reports_;
+    return keep_last(usage_);
+  }
   if (name == "timings") return keep_last(timings_);
   if (name == "model" || name == "object" || name == "choices" || name == "error" || name == "prompt_progress") {
     return walk_.skip();
@@ -271,7 +277,7 @@ void AnswerFold::write_logprobs(const Choice& choice, std::string& out) {
   out += '}';
 }
 
-Result<std::string> AnswerFold::finish() const {
+Result<std::string> AnswerFold::finish(const inference::Usage& total) const {
   if (choices_.empty()) return fail(ErrorCode::kUpstreamFailed, "the endpoint's stream had no choices in it");
   const bool chat = surface_ == inference::Surface::kOpenAiChat;
   std::string out = "{";
@@ -301,7 +307,15 @@ Result<std::string> AnswerFold::finish() const {
     out += '}';
   }
   out += ']';
-  if (!usage_.empty()) write_member(out, "usage", usage_);
+  if (usage_reports_ > 1 && total.reported) {
+    write_member(out, "usage",
+                 fmt::format("{{\"completion_tokens\":{},\"prompt_tokens\":{},\"total_tokens\":{},"
+                             "\"prompt_tokens_details\":{{\"cached_tokens\":{}}}}}",
+                             total.output_tokens, total.input_tokens, total.input_tokens + total.output_tokens,
+                             total.cached_input_tokens));
+  } else if (!usage_.empty()) {
+    write_member(out, "usage", usage_);
+  }
   if (!timings_.empty()) write_member(out, "timings", timings_);
   out += '}';
   return out;

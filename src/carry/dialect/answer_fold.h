@@ -1,6 +1,6 @@
-// Puts the frames of a streamed answer together as the whole answer that the caller asked for. Strings are joined as they were
-// written, escapes and all: a surrogate pair that was split over two frames, or arguments cut inside an escape of theirs, come
-// out as they would have whole.
+// Puts the frames of a streamed answer together as the whole answer that the caller asked for. Strings are joined as
+// they were written, escapes and all: a surrogate pair that was split over two frames, or arguments cut inside an
+// escape of theirs, come out as they would have whole.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "carry/dialect/json_walk.h"
+#include "decide/inference/event.h"
 #include "decide/inference/request.h"
 
 namespace thalweg::dialect {
@@ -23,8 +24,9 @@ class AnswerFold {
   /// One frame's data: a JSON object, read before without a fault, with http::kPadding readable bytes behind it.
   void add(std::string_view frame);
 
-  /// The whole answer. kUpstreamFailed when no frame had a choice.
-  Result<std::string> finish() const;
+  /// The whole answer, its usage the one that was sent or, where the choices were reported one by one, `total`.
+  /// kUpstreamFailed when no frame had a choice.
+  Result<std::string> finish(const inference::Usage& total) const;
 
  private:
   struct Joined {
@@ -37,10 +39,10 @@ class AnswerFold {
   };
   using Members = std::vector<Member>;
   struct ToolCall {
-    std::string id;    // JSON
-    std::string type;  // JSON
-    std::string kind;  // the member that holds name and matter: "function" or "custom"
-    std::string name;  // JSON
+    std::string id;           // JSON
+    std::string type;         // JSON
+    std::string kind;         // the member that holds name and matter: "function" or "custom"
+    std::string name;         // JSON
     std::string matter_name;  // "arguments" or "input"
     Joined matter;
     Members others;
@@ -88,6 +90,7 @@ class AnswerFold {
   std::string quoted_model_;
   std::map<std::int64_t, Choice> choices_;
   std::string usage_;
+  std::size_t usage_reports_ = 0;
   std::string timings_;
   Members others_;
 };

@@ -123,15 +123,14 @@ void append_quoted(std::string& out, std::string_view text) {
 std::optional<std::int64_t> integer_of(std::string_view number) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
-  const char* const end = number.data() + number.size();
   std::int64_t value = 0;
-  const auto [stopped, error] = std::from_chars(number.data(), end, value);
-  if (stopped == end) {
+  const auto [stopped, error] = std::from_chars(number.begin(), number.end(), value);
+  if (stopped == number.end()) {
     if (error == std::errc::result_out_of_range) return number.starts_with('-') ? kLeast : kMost;
     return value;
   }
   double real = 0;
-  const auto read = std::from_chars(number.data(), end, real);
+  const auto read = std::from_chars(number.begin(), number.end(), real);
   if (read.ec == std::errc::result_out_of_range) return std::nullopt;  // written with a point or exponent: no count
   if (real != std::floor(real)) return std::nullopt;
   if (real >= 9.2233720368547758e18) return kMost;
@@ -141,7 +140,7 @@ std::optional<std::int64_t> integer_of(std::string_view number) {
 
 double double_of(std::string_view number) {
   double real = 0;
-  const auto read = std::from_chars(number.data(), number.data() + number.size(), real);
+  const auto read = std::from_chars(number.begin(), number.end(), real);
   return read.ec == std::errc() ? real : 0;
 }
 

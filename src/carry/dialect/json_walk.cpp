@@ -24,8 +24,8 @@ namespace {
 // object of a hundred thousand keys costs n log n whatever its keys are.
 constexpr std::size_t kFewKeys = 16;
 
-// The first quote, backslash or control byte from `p` on. Looks at up to 15 bytes behind `end` (padding) and may return a
-// place there.
+// The first quote, backslash or control byte from `p` on. Looks at up to 15 bytes behind `end` (padding) and may return
+// a place there.
 #if defined(__SSE2__)
 inline const char* find_special(const char* p, const char* end) {
   const __m128i quote = _mm_set1_epi8('"');
@@ -59,31 +59,41 @@ inline const char* find_special(const char* p, const char* end) {
 }
 #endif
 
-constexpr std::array<std::int8_t, 256> make_hex() {
-  std::array<std::int8_t, 256> table{};
-  for (auto& value : table) value = -1;
-  for (int i = 0; i < 10; ++i) table[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(i);
-  for (int i = 0; i < 6; ++i) {
-    table[static_cast<std::size_t>('a' + i)] = static_cast<std::int8_t>(10 + i);
-    table[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(10 + i);
-  }
+constexpr std::uint8_t kNoDigit = 0xFF;
+
+constexpr std::array<std::uint8_t, 256> make_hex() {
+  std::array<std::uint8_t, 256> table{};
+  table.fill(kNoDigit);
+  for (std::uint8_t i = 0; i < 10; ++i) table['0' + std::size_t{i}] = i;
+  for (std::uint8_t i = 0; i < 6; ++i) table['a' + std::size_t{i}] = table['A' + std::size_t{i}] = 10 + i;
   return table;
 }
-constexpr std::array<std::int8_t, 256> kHex = make_hex();
+constexpr std::array<std::uint8_t, 256> kHex = make_hex();
+
+constexpr std::array<bool, 256> make_short_escapes() {
+  std::array<bool, 256> table{};
+  for (const char c : {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'}) table[static_cast<std::uint8_t>(c)] = true;
+  return table;
+}
+constexpr std::array<bool, 256> kShortEscapes = make_short_escapes();
 
 // The code unit of four hexadecimal digits, or -1. `p` has four readable bytes (padding).
 inline int code_unit(const char* p, const char* end) {
   if (end - p < 4) return -1;
-  const int a = kHex[static_cast<std::uint8_t>(p[0])];
-  const int b = kHex[static_cast<std::uint8_t>(p[1])];
-  const int c = kHex[static_cast<std::uint8_t>(p[2])];
-  const int d = kHex[static_cast<std::uint8_t>(p[3])];
-  if ((a | b | c | d) < 0) return -1;
-  return a << 12 | b << 8 | c << 4 | d;
+  const unsigned a = kHex[static_cast<std::uint8_t>(p[0])];
+  const unsigned b = kHex[static_cast<std::uint8_t>(p[1])];
+  const unsigned c = kHex[static_cast<std::uint8_t>(p[2])];
+  const unsigned d = kHex[static_cast<std::uint8_t>(p[3])];
+  if ((a | b | c | d) == kNoDigit) return -1;
+  return static_cast<int>(a << 12 | b << 8 | c << 4 | d);
 }
 
-constexpr bool is_high_surrogate(int unit) { return unit >= 0xD800 && unit <= 0xDBFF; }
-constexpr bool is_low_surrogate(int unit) { return unit >= 0xDC00 && unit <= 0xDFFF; }
+constexpr bool is_high_surrogate(int unit) {
+  return unit >= 0xD800 && unit <= 0xDBFF;
+}
+constexpr bool is_low_surrogate(int unit) {
+  return unit >= 0xDC00 && unit <= 0xDFFF;
+}
 
 // Where the first sequence that is not UTF-8 begins: block by block, then character by character.
 std::size_t first_bad_utf8(std::string_view text) {
@@ -137,8 +147,12 @@ std::uint64_t hash_seed() {
   return seed;
 }
 
-constexpr std::uint32_t offset_of(std::uint64_t key) { return static_cast<std::uint32_t>(key); }
-constexpr std::uint32_t tag_of(std::uint64_t key) { return static_cast<std::uint32_t>(key >> 32); }
+constexpr std::uint32_t offset_of(std::uint64_t key) {
+  return static_cast<std::uint32_t>(key);
+}
+constexpr std::uint32_t tag_of(std::uint64_t key) {
+  return static_cast<std::uint32_t>(key >> 32);
+}
 constexpr std::uint64_t make_key(std::uint32_t tag, std::size_t offset) {
   return static_cast<std::uint64_t>(tag) << 32 | static_cast<std::uint32_t>(offset);
 }
@@ -158,7 +172,9 @@ constexpr std::array<JsonKind, 256> make_kinds() {
 }
 constexpr std::array<JsonKind, 256> kKinds = make_kinds();
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 
@@ -168,14 +184,16 @@ std::string_view name_of(JsonKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-JsonKind JsonWalk::kind_of(char first) { return kKinds[static_cast<std::uint8_t>(first)]; }
+JsonKind JsonWalk::kind_of(char first) {
+  return kKinds[static_cast<std::uint8_t>(first)];
+}
 
 bool JsonWalk::start(std::string_view text, Rules rules) {
   begin_ = cursor_ = text.data();
   end_ = begin_ + text.size();
   rules_ = rules;
   depth_ = 0;
-  keys_.clear();
+  forget_keys();
   fault_ = nullptr;
   fault_offset_ = 0;
   fault_name_.clear();
@@ -183,6 +201,13 @@ bool JsonWalk::start(std::string_view text, Rules rules) {
   if (text.starts_with("\xEF\xBB\xBF")) return stop("a byte order mark, which JSON must not have,", begin_);
   if (!simdjson::validate_utf8(text.data(), text.size())) return stop("invalid UTF-8", begin_ + first_bad_utf8(text));
   return true;
+}
+
+// Memory that a body of a million names took is not kept for the next one.
+void JsonWalk::forget_keys() {
+  constexpr std::size_t kKept = 4096;
+  keys_.clear();
+  if (keys_.capacity() > kKept) keys_.shrink_to_fit();
 }
 
 bool JsonWalk::enter() {
@@ -223,8 +248,13 @@ bool JsonWalk::string(JsonText& text) {
     meant_bytes += static_cast<std::size_t>(p - unread);
     if (*p == '"') break;
     if (*p != '\\') return stop("a control character inside a string, to be written as an escape,", p);
-    p = pass_escape(p, meant_bytes);
-    if (p == nullptr) return false;
+    if (kShortEscapes[static_cast<std::uint8_t>(p[1])]) {  // may lie behind the end, which the next round sees
+      meant_bytes += 1;
+      p += 2;
+    } else {
+      p = pass_escape(p, meant_bytes);
+      if (p == nullptr) return false;
+    }
     unread = p;
     p = find_special(p, end_);
   }
@@ -235,29 +265,16 @@ bool JsonWalk::string(JsonText& text) {
   return true;
 }
 
-// Behind the escape at `p`, or null after a fault.
+// Behind the escape \\u at `p`, or null after a fault.
 const char* JsonWalk::pass_escape(const char* p, std::size_t& meant_bytes) {
   const char* const wrong = p;
   if (end_ - p < 2) {
     stop("a string without its closing quote", cursor_);
     return nullptr;
   }
-  switch (p[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-      meant_bytes += 1;
-      return p + 2;
-    case 'u':
-      break;
-    default:
-      stop("an unknown escape", wrong);
-      return nullptr;
+  if (p[1] != 'u') {
+    stop("an unknown escape", wrong);
+    return nullptr;
   }
   const int unit = code_unit(p + 2, end_);
   if (unit < 0) {
@@ -342,11 +359,13 @@ bool JsonWalk::skip() {
 bool JsonWalk::end() {
   pass_space();
   if (cursor_ < end_) return stop("bytes behind the JSON value", cursor_);
+  forget_keys();
   return true;
 }
 
 std::string JsonWalk::fault() const {
-  if (!fault_name_.empty()) return fmt::format("the name {} stands twice in one object at byte {}", fault_name_, fault_offset_);
+  if (!fault_name_.empty())
+    return fmt::format("the name {} stands twice in one object at byte {}", fault_name_, fault_offset_);
   return fmt::format("{} at byte {}", fault_ == nullptr ? "nothing wrong" : fault_, fault_offset_);
 }
 

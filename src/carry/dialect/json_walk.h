@@ -1,7 +1,7 @@
-// One pass over JSON text (RFC 8259) that validates every byte of it and hands out what its reader asks for. A reader that
-// skips a value still has it validated, so what is forwarded is what was judged; simdjson's on-demand front end leaves unread
-// values unchecked and its DOM keeps the first of two equal keys without a word, hence a walk of our own. No tree is built:
-// memory is eight bytes for each key of the objects that are open. UTF-8 is simdjson's.
+// One pass over JSON text (RFC 8259) that validates every byte of it and hands out what its reader asks for. A reader
+// that skips a value still has it validated, so what is forwarded is what was judged; simdjson's on-demand front end
+// leaves unread values unchecked and its DOM keeps the first of two equal keys without a word, hence a walk of our own.
+// No tree is built: memory is eight bytes for each key of the objects that are open. UTF-8 is simdjson's.
 #pragma once
 
 #include <cstddef>
@@ -18,15 +18,15 @@ std::string_view name_of(JsonKind kind);
 
 /// A string as it stands in the text.
 struct JsonText {
-  std::string_view raw;          // between the quotes
-  std::size_t meant_bytes = 0;   // of UTF-8 once unescaped
-  bool escaped = false;          // raw is not what it means
+  std::string_view raw;         // between the quotes
+  std::size_t meant_bytes = 0;  // of UTF-8 once unescaped
+  bool escaped = false;         // raw is not what it means
 };
 
 /// A member of an object, given before its value is read.
 struct JsonMember {
-  std::string_view name;   // unescaped; valid until the walk reads on
-  std::size_t begin = 0;   // offset of the name's opening quote
+  std::string_view name;  // unescaped; valid until the walk reads on
+  std::size_t begin = 0;  // offset of the name's opening quote
 };
 
 /// The text's bytes between two offsets.
@@ -52,7 +52,8 @@ class JsonWalk {
     return cursor_ < end_ ? kind_of(*cursor_) : JsonKind::kNone;
   }
   /// Reads the object that next() told of. `on_member(const JsonMember&)` must read or skip exactly the member's value,
-  /// before which the walk stands, and return true; it returns false to stop, as does every function here after a fault.
+  /// before which the walk stands, and return true; it returns false to stop, as does every function here after a
+  /// fault.
   template <class OnMember>
   bool object(OnMember&& on_member);
   /// Reads an array likewise; `on_element()` must read or skip one value.
@@ -94,6 +95,7 @@ class JsonWalk {
   std::string_view name_at(std::size_t offset, std::string& storage) const;
   const char* pass_escape(const char* p, std::size_t& meant_bytes);
   bool literal(std::string_view word);
+  void forget_keys();
 
   const char* begin_ = nullptr;
   const char* cursor_ = nullptr;

@@ -126,7 +126,8 @@ TEST(JsonWalk, FindsOneDuplicateAmongManyNamesWhereverItStands) {
       EXPECT_EQ(fault_of(unique), "") << count;
       const std::string again = "key" + std::to_string(first);
       const std::string twice = text + "\"\\u006bey" + std::to_string(first) + "\":0}]";
-      EXPECT_EQ(fault_of(twice), "the name \"" + again + "\" stands twice in one object at byte " + std::to_string(text.size()))
+      EXPECT_EQ(fault_of(twice),
+                "the name \"" + again + "\" stands twice in one object at byte " + std::to_string(text.size()))
           << count;
     }
   }
@@ -216,7 +217,8 @@ TEST(JsonWalk, AgreesWithTwoIndependentReaders) {
 }
 
 TEST(JsonWalk, EveryPrefixOfATextIsRefused) {
-  const std::string text = R"({"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00\n",true,false,null,{"b":{}}],"cdefghijklmnopqrstuvwxyz":""})";
+  const std::string text =
+      R"({"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00\n",true,false,null,{"b":{}}],"cdefghijklmnopqrstuvwxyz":""})";
   ASSERT_EQ(fault_of(text), "");
   for (std::size_t i = 0; i < text.size(); ++i) EXPECT_NE(fault_of(text.substr(0, i)), "") << text.substr(0, i);
 }

@@ -1,5 +1,5 @@
-// Answers, frame by frame or whole: read in one walk for their facts, passed on with `model` spliced and the usage cut out that
-// the caller did not ask for.
+// Answers, frame by frame or whole: read in one walk for their facts, passed on with `model` spliced and the usage cut
+// out that the caller did not ask for.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,6 +56,7 @@ constexpr NameTable<Count, 5> kCounts{{{{"prompt_tokens", Count::kInput},
 
 struct OpenAiAnswer::Impl {
   // Of the answer.
+  inference::Surface surface = inference::Surface::kOpenAiChat;
   bool wants_usage = false;
   bool folds = false;
   std::string quoted_model;
@@ -78,12 +79,14 @@ struct OpenAiAnswer::Impl {
   bool has_choices = false;
   std::size_t choice_count = 0;
   std::size_t reasons = 0;
-  bool has_usage = false;      // an object
-  JsonSpan usage_member;       // empty where there is none
+  bool has_usage = false;        // an object
+  inference::Usage counted;      // what it says
+  bool of_one_choice = false;    // it stands beside llama.cpp's `timings`
+  JsonSpan usage_member;         // empty where there is none
   std::size_t before_usage = 0;  // end of the member before it, 0 when it is the first
   std::size_t behind_usage = 0;  // beginning of the member behind it, 0 when it is the last
   std::size_t last_end = 0;      // of the member read last
-  const char* fault = nullptr;  // valid JSON, but not the dialect
+  const char* fault = nullptr;   // valid JSON, but not the dialect
 
   Result<void> read_object(std::string_view text);
   bool read_member(const JsonMember& member);
@@ -91,8 +94,9 @@ struct OpenAiAnswer::Impl {
   bool read_delta();
   bool read_matter(bool& found);
   bool read_usage();
+  void add_usage();
   bool read_details(std::string_view name, std::uint64_t& count);
-  bool read_count(std::uint64_t& count);
+  bool read_count(std::uint64_t& count, bool main);
   bool read_error();
   bool read_timings();
   void finish_choice(std::int64_t index, std::string_view reason);
@@ -108,6 +112,7 @@ OpenAiAnswer::~OpenAiAnswer() = default;
 
 void OpenAiAnswer::begin(const inference::Request& request, std::string_view shown_model, bool folds) {
   Impl& impl = *impl_;
+  impl.surface = request.surface;
   impl.wants_usage = request.wants_usage_frame;
   impl.folds = folds;
   impl.quoted_model.clear();
@@ -131,7 +136,8 @@ Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::str
     return read;
   }
   const std::string_view data = without_space(frame.data);
-  if (data.empty()) {  // a keep-alive of a kind that clients fail to parse
+  // Clients fail on both. llama-server v0.5.0 begins the stream of a completion of several prompts with `null`.
+  if (data.empty() || data == "null") {
     read.withheld = true;
     return read;
   }
@@ -194,21 +200,36 @@ Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
   return impl.facts;
 }
 
-const SlicedBody& OpenAiAnswer::whole() const { return impl_->whole; }
+const SlicedBody& OpenAiAnswer::whole() const {
+  return impl_->whole;
+}
 
-Result<std::string> OpenAiAnswer::fold() { return impl_->fold.finish(); }
+Result<std::string> OpenAiAnswer::fold() {
+  return impl_->fold.finish(impl_->usage);
+}
 
-const inference::Usage& OpenAiAnswer::usage() const { return impl_->usage; }
-std::string_view OpenAiAnswer::finish_reason() const { return impl_->finish_reason; }
-std::uint64_t OpenAiAnswer::prefill_tokens() const { return impl_->prefill_tokens; }
-Duration OpenAiAnswer::prefill_time() const { return impl_->prefill_time; }
-std::string_view OpenAiAnswer::error_message() const { return impl_->error_message; }
+const inference::Usage& OpenAiAnswer::usage() const {
+  return impl_->usage;
+}
+std::string_view OpenAiAnswer::finish_reason() const {
+  return impl_->finish_reason;
+}
+std::uint64_t OpenAiAnswer::prefill_tokens() const {
+  return impl_->prefill_tokens;
+}
+Duration OpenAiAnswer::prefill_time() const {
+  return impl_->prefill_time;
+}
+std::string_view OpenAiAnswer::error_message() const {
+  return impl_->error_message;
+}
 
 Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
   splices.clear();
   facts = {};
   seen = 0;
-  has_choices = has_usage = false;
+  has_choices = has_usage = of_one_choice = false;
+  counted = {};
   usage_member = {};
   before_usage = behind_usage = 0;
   choice_count = reasons = 0;
@@ -224,7 +245,27 @@ Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
   if (!walk.object([this](const JsonMember& member) { return read_member(member); }) || !walk.end()) {
     return malformed(fault != nullptr ? std::string(fault) : walk.fault());
   }
+  if (counted.reported) add_usage();
   return {};
+}
+
+// The last word counts, but for llama-server: it reports each choice of a stream on its own when that choice ends
+// (v0.5.0), so its reports are added up. The choices of a chat share their prompt.
+void OpenAiAnswer::Impl::add_usage() {
+  facts.usage = true;
+  if (!of_one_choice || !usage.reported) {
+    usage = counted;
+    return;
+  }
+  usage.output_tokens += counted.output_tokens;
+  usage.reasoning_tokens += counted.reasoning_tokens;
+  if (surface == inference::Surface::kOpenAiChat) {
+    usage.input_tokens = std::max(usage.input_tokens, counted.input_tokens);
+    usage.cached_input_tokens = std::max(usage.cached_input_tokens, counted.cached_input_tokens);
+  } else {
+    usage.input_tokens += counted.input_tokens;
+    usage.cached_input_tokens += counted.cached_input_tokens;
+  }
 }
 
 bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
@@ -366,19 +407,15 @@ bool OpenAiAnswer::Impl::read_usage() {
   return walk.object([this](const JsonMember& member) {
     switch (kCounts.find(member.name, Count::kOther)) {
       case Count::kInput:
-        return read_count(usage.input_tokens);
+        return read_count(counted.input_tokens, true);
       case Count::kOutput:
-        return read_count(usage.output_tokens);
-      case Count::kCached: {
-        const bool was_reported = usage.reported;
-        const bool read = read_count(usage.cached_input_tokens);
-        usage.reported = was_reported;
-        return read;
-      }
+        return read_count(counted.output_tokens, true);
+      case Count::kCached:
+        return read_count(counted.cached_input_tokens, false);
       case Count::kInputDetails:
-        return read_details("cached_tokens", usage.cached_input_tokens);
+        return read_details("cached_tokens", counted.cached_input_tokens);
       case Count::kOutputDetails:
-        return read_details("reasoning_tokens", usage.reasoning_tokens);
+        return read_details("reasoning_tokens", counted.reasoning_tokens);
       case Count::kOther:
         break;
     }
@@ -388,24 +425,19 @@ bool OpenAiAnswer::Impl::read_usage() {
 
 bool OpenAiAnswer::Impl::read_details(std::string_view name, std::uint64_t& count) {
   if (walk.next() != JsonKind::kObject) return walk.skip();
-  return walk.object([&](const JsonMember& member) {
-    if (member.name != name || walk.next() != JsonKind::kNumber) return walk.skip();
-    std::string_view raw;
-    if (!walk.number(raw)) return false;
-    count = static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_of(raw).value_or(0)));
-    return true;
-  });
+  return walk.object(
+      [&](const JsonMember& member) { return member.name == name ? read_count(count, false) : walk.skip(); });
 }
 
-bool OpenAiAnswer::Impl::read_count(std::uint64_t& count) {
+// `main`: a count that makes a report of the object.
+bool OpenAiAnswer::Impl::read_count(std::uint64_t& count, bool main) {
   if (walk.next() != JsonKind::kNumber) return walk.skip();
   std::string_view raw;
   if (!walk.number(raw)) return false;
   const auto integer = integer_of(raw);
   if (!integer || *integer < 0) return true;
   count = static_cast<std::uint64_t>(*integer);
-  usage.reported = true;
-  facts.usage = true;
+  if (main) counted.reported = true;
   return true;
 }
 
@@ -441,6 +473,7 @@ bool OpenAiAnswer::Impl::read_error() {
 
 bool OpenAiAnswer::Impl::read_timings() {
   return walk.object([this](const JsonMember& member) {
+    if (member.name == "predicted_n") of_one_choice = true;
     const bool tokens = member.name == "prompt_n";
     const bool millis = member.name == "prompt_ms";
     if ((!tokens && !millis) || walk.next() != JsonKind::kNumber) return walk.skip();

@@ -1,5 +1,5 @@
-// What the dialect costs: a request read and edited, an answer read whole, a frame read. simdjson's DOM over the same bytes
-// stands beside as a measure of the machine.
+// What the dialect costs: a request read and edited, an answer read whole, a frame read. simdjson's DOM over the same
+// bytes stands beside as a measure of the machine.
 #include <benchmark/benchmark.h>
 #include <simdjson.h>
 
@@ -38,7 +38,8 @@ std::string answer(std::size_t bytes) {
   std::string text =
       R"({"id":"chatcmpl-123","object":"chat.completion","created":1730000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":")";
   while (text.size() + 200 < bytes) text += "Water finds the lowest line of the valley.\\n";
-  text += R"("},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":200,"total_tokens":220,)";
+  text +=
+      R"("},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":200,"total_tokens":220,)";
   return padded(text + R"("prompt_tokens_details":{"cached_tokens":0}},"system_fingerprint":"fp_1"})");
 }
 
@@ -86,7 +87,8 @@ BENCHMARK(read_whole)->Arg(1024)->Arg(16384);
 void read_frame(benchmark::State& state) {
   const std::string bytes = padded(
       "data: {\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1730000000,\"model\":\"m\","
-      "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" valley\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
+      "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" "
+      "valley\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
   http::SseFrame frame;
   frame.raw = without_padding(bytes);
   frame.data = frame.raw.substr(6, frame.raw.size() - 8);

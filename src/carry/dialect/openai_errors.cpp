@@ -40,7 +40,8 @@ std::string_view code_of(ErrorCode code) {
   }
 }
 
-std::string error_object(std::string_view message, std::string_view type, std::string_view parameter, std::string_view code) {
+std::string error_object(std::string_view message, std::string_view type, std::string_view parameter,
+                         std::string_view code) {
   std::string out = "{\"error\":{\"message\":";
   append_quoted(out, message);
   out += ",\"type\":";
@@ -73,7 +74,8 @@ void append_if_string(std::string& out, const nlohmann::ordered_json& object, co
   if (member != object.end() && member->is_string()) append_lower(out, member->get_ref<const std::string&>());
 }
 
-// OpenAI and most: {"error":{...}}; vLLM before 0.10: the object itself; TGI: {"error":"text","error_type":"..."}; FastAPI:
+// OpenAI and most: {"error":{...}}; vLLM before 0.10: the object itself; TGI: {"error":"text","error_type":"..."};
+// FastAPI:
 // {"detail":...}.
 Refusal read_refusal(std::string_view body) {
   Refusal refusal;
@@ -89,12 +91,14 @@ Refusal read_refusal(std::string_view body) {
   const auto inner = object.find("innererror");  // Azure
   if (inner != object.end() && inner->is_object()) append_if_string(refusal.code, *inner, "code");
   const auto metadata = object.find("metadata");  // OpenRouter's moderation
-  if (metadata != object.end() && metadata->is_object() && metadata->contains("flagged_input")) refusal.code += "flagged_input ";
+  if (metadata != object.end() && metadata->is_object() && metadata->contains("flagged_input"))
+    refusal.code += "flagged_input ";
   return refusal;
 }
 
 bool has_any(std::string_view text, std::span<const std::string_view> needles) {
-  return std::ranges::any_of(needles, [&](std::string_view needle) { return text.find(needle) != std::string_view::npos; });
+  return std::ranges::any_of(needles,
+                             [&](std::string_view needle) { return text.find(needle) != std::string_view::npos; });
 }
 
 // As the servers word it: OpenAI, llama.cpp v0.5.0, vLLM, SGLang, TGI.
@@ -102,15 +106,17 @@ bool is_context(const Refusal& refusal) {
   static constexpr std::array<std::string_view, 3> kCodes = {"context_length_exceeded", "exceed_context_size_error",
                                                              "context_window_exceeded"};
   static constexpr std::array<std::string_view, 9> kWords = {
-      "maximum context length", "maximum model length",  "maximum allowed length", "exceeds the available context size",
-      "context length exceeded", "context window",       "prompt is too long",     "`inputs` tokens + `max_new_tokens` must be",
+      "maximum context length",  "maximum model length",
+      "maximum allowed length",  "exceeds the available context size",
+      "context length exceeded", "context window",
+      "prompt is too long",      "`inputs` tokens + `max_new_tokens` must be",
       "reduce the length of the"};
   return has_any(refusal.code, kCodes) || has_any(refusal.message, kWords);
 }
 
 bool is_content(const Refusal& refusal) {
-  static constexpr std::array<std::string_view, 5> kCodes = {"content_filter", "content_policy_violation",
-                                                             "responsibleaipolicyviolation", "invalid_prompt", "flagged_input"};
+  static constexpr std::array<std::string_view, 5> kCodes = {
+      "content_filter", "content_policy_violation", "responsibleaipolicyviolation", "invalid_prompt", "flagged_input"};
   static constexpr std::array<std::string_view, 2> kWords = {"content management policy", "content policy"};
   return has_any(refusal.code, kCodes) || has_any(refusal.message, kWords);
 }
@@ -188,9 +194,12 @@ std::string error_body(const Error& error, std::string_view parameter) {
   return error_object(error.message, type_of(status_of(error.code)), parameter, code_of(error.code));
 }
 
-std::string error_frame(const Error& error) { return "data: " + error_body(error) + "\n\n"; }
+std::string error_frame(const Error& error) {
+  return "data: " + error_body(error) + "\n\n";
+}
 
-std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKind kind, std::string_view endpoint_name) {
+std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKind kind,
+                         std::string_view endpoint_name) {
   if (kind == RefusalKind::kCredentials) {
     return error_object(fmt::format("the endpoint {} refused its own key", endpoint_name), type_of(502), {},
                         name_of(ErrorCode::kUpstreamRefused));

@@ -24,7 +24,9 @@ std::uint32_t tokens(const Json* value) {
   return static_cast<std::uint32_t>(std::min<double>(number, std::numeric_limits<std::uint32_t>::max()));
 }
 
-bool is_true(const Json* value) { return value != nullptr && value->is_boolean() && value->get<bool>(); }
+bool is_true(const Json* value) {
+  return value != nullptr && value->is_boolean() && value->get<bool>();
+}
 
 void append_model(std::string& out, std::string_view name) {
   out += "{\"id\":";
@@ -35,7 +37,8 @@ void append_model(std::string& out, std::string_view name) {
 
 // Of one request: what the server was started with goes before what the model was trained with.
 std::uint32_t context_of(const Json& model) {
-  for (const char* name : {"max_model_len", "context_length", "context_window", "max_context_length"}) {  // vLLM and SGLang;
+  for (const char* name :
+       {"max_model_len", "context_length", "context_window", "max_context_length"}) {       // vLLM and SGLang;
     if (const std::uint32_t found = tokens(member(model, name)); found != 0) return found;  // OpenRouter; Groq; Mistral
   }
   const Json* meta = member(model, "meta");  // llama.cpp

@@ -1,5 +1,5 @@
-// The body for one target: the caller's bytes with the closed list of edits (docs/formats/openai.md) spliced in. Members that
-// were absent go right behind `model`, which is always there, so that most bodies leave as three slices.
+// The body for one target: the caller's bytes with the closed list of edits (docs/formats/openai.md) spliced in.
+// Members that were absent go right behind `model`, which is always there, so that most bodies leave as three slices.
 #include <fmt/format.h>
 
 #include "carry/dialect/json_text.h"
@@ -36,9 +36,13 @@ Result<void> OpenAiRequest::parse(inference::Surface surface, std::string_view b
   return impl_->body.read(surface, body);
 }
 
-const inference::Request& OpenAiRequest::request() const { return impl_->body.request(); }
+const inference::Request& OpenAiRequest::request() const {
+  return impl_->body.request();
+}
 
-std::string_view OpenAiRequest::fault_parameter() const { return impl_->body.fault_parameter(); }
+std::string_view OpenAiRequest::fault_parameter() const {
+  return impl_->body.fault_parameter();
+}
 
 const SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::string_view upstream_model,
                                           const placement::Obligations& obligations) {

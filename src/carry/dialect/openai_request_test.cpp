@@ -60,12 +60,16 @@ struct Case {
 };
 
 // A chat request with one message of the given members besides its role "user" (4 bytes of prompt).
-std::string message(std::string_view members) { return R"({"model":"m","messages":[{"role":"user",)" + std::string(members) + "}]}"; }
+std::string message(std::string_view members) {
+  return R"({"model":"m","messages":[{"role":"user",)" + std::string(members) + "}]}";
+}
 // A chat request, complete but for the given members; its prompt has 4 + 2 bytes.
 std::string with(std::string_view members) {
   return R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" + std::string(members) + "}";
 }
-std::string completion(std::string_view members) { return R"({"model":"m",)" + std::string(members) + "}"; }
+std::string completion(std::string_view members) {
+  return R"({"model":"m",)" + std::string(members) + "}";
+}
 
 TEST(OpenAiRequest, ReadsTheFeaturesOfChats) {
   const std::vector<Case> cases = {
@@ -86,7 +90,8 @@ TEST(OpenAiRequest, ReadsTheFeaturesOfChats) {
       {with(R"("n_cmpl":2)"), "m 6 x2 needs n"},
       {with(R"("n":4096)"), "m 6 x4096 needs n"},
       {with(R"("n":4097)"), "n: at most 4096 choices in one request: 'n' times the number of prompts"},
-      {with(R"("n":99999999999999999999999)"), "n: at most 4096 choices in one request: 'n' times the number of prompts"},
+      {with(R"("n":99999999999999999999999)"),
+       "n: at most 4096 choices in one request: 'n' times the number of prompts"},
       {with(R"("n":0)"), "n: Invalid 'n': expected a value >= 1, but got 0 instead."},
       {with(R"("n":1.5)"), "n: Invalid type for 'n': expected an integer, but got 1.5 instead."},
       {with(R"("n":"2")"), "n: Invalid type for 'n': expected an integer, but got a string instead."},
@@ -104,7 +109,8 @@ TEST(OpenAiRequest, ReadsTheFeaturesOfChats) {
       {with(R"("tools":[{"type":"web_search"}])"), "m 29 needs hosted_tools"},
       {with(R"("tools":[{"type":"fun\u0063tion"}])"), "m 32 needs tools"},
       {with(R"("tools":[{"x":1}])"), "tools[0].type: Missing required parameter: 'tools[0].type'."},
-      {with(R"("tools":{})"), "tools: Invalid type for 'tools': expected an array of objects, but got an object instead."},
+      {with(R"("tools":{})"),
+       "tools: Invalid type for 'tools': expected an array of objects, but got an object instead."},
       {with(R"("tools":[1])"), "tools[0]: Invalid type for 'tools[0]': expected an object, but got a number instead."},
       {with(R"("functions":[{"name":"f"}])"), "m 20 needs tools"},
       {with(R"("functions":[])"), "m 6"},
@@ -112,7 +118,8 @@ TEST(OpenAiRequest, ReadsTheFeaturesOfChats) {
       {with(R"("web_search_options":null)"), "m 6"},
       {with(R"("response_format":{"type":"text"})"), "m 6"},
       {with(R"("response_format":{"type":"json_object"})"), "m 6 needs json_schema"},
-      {with(R"("response_format":{"json_schema":{"schema":{"type":"text"}},"type":"json_schema"})"), "m 6 needs json_schema"},
+      {with(R"("response_format":{"json_schema":{"schema":{"type":"text"}},"type":"json_schema"})"),
+       "m 6 needs json_schema"},
       {with(R"("response_format":{"type":"grammar"})"), "m 6 needs json_schema"},
       {with(R"("response_format":"json")"),
        "response_format: Invalid type for 'response_format': expected an object, but got a string instead."},
@@ -128,7 +135,8 @@ TEST(OpenAiRequest, ReadsTheFeaturesOfChats) {
       {with(R"("best_of":7,"prompt":5)"), "m 6"},
       {with(R"("stream":"yes")"), "stream: Invalid type for 'stream': expected a boolean, but got a string instead."},
       {with(R"("stream":true,"stream_options":{"include_usage":1})"),
-       "stream_options.include_usage: Invalid type for 'stream_options.include_usage': expected a boolean, but got a number "
+       "stream_options.include_usage: Invalid type for 'stream_options.include_usage': expected a boolean, but got a "
+       "number "
        "instead."},
       {with(R"("stream_options":[])"),
        "stream_options: Invalid type for 'stream_options': expected an object, but got an array instead."},
@@ -143,10 +151,12 @@ TEST(OpenAiRequest, ReadsMessages) {
       {message(R"("name":"Bob","content":"")"), "m 7"},
       {message(R"("content":[{"type":"text","text":"abc"}])"), "m 7"},
       {message(R"("content":[{"text":"abc","type":"text"},{"type":"refusal","refusal":"no"}])"), "m 9"},
-      {message(R"("content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}])"), "m 4 needs images"},
+      {message(R"("content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}])"),
+       "m 4 needs images"},
       {message(R"("content":[{"type":"text","text":"a","image_url":{"url":"x"}}])"), "m 5 needs images"},
       {message(R"("content":[{"type":"text","text":"a","image_url":null}])"), "m 5"},
-      {message(R"("content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}])"), "m 4 needs audio"},
+      {message(R"("content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}])"),
+       "m 4 needs audio"},
       {message(R"("content":[{"type":"file","file":{"file_id":"f"}}])"), "m 4 needs files"},
       {message(R"("content":[{"type":"video_url","video_url":{"url":"x"}}])"), "m 4 needs files"},
       {message(R"("content":[{"type":"novel","matter":"abc"}])"), "m 7 needs files"},
@@ -154,21 +164,26 @@ TEST(OpenAiRequest, ReadsMessages) {
       {message(R"("content":[{"text":"a"}])"),
        "messages[0].content[0].type: Missing required parameter: 'messages[0].content[0].type'."},
       {message(R"("content":[{"type":1}])"),
-       "messages[0].content[0].type: Invalid type for 'messages[0].content[0].type': expected a string, but got a number instead."},
+       "messages[0].content[0].type: Invalid type for 'messages[0].content[0].type': expected a string, but got a "
+       "number instead."},
       {message(R"("content":["a"])"),
-       "messages[0].content[0]: Invalid type for 'messages[0].content[0]': expected an object, but got a string instead."},
+       "messages[0].content[0]: Invalid type for 'messages[0].content[0]': expected an object, but got a string "
+       "instead."},
       {message(R"("content":5)"),
-       "messages[0].content: Invalid type for 'messages[0].content': expected a string or an array of objects, but got a number "
+       "messages[0].content: Invalid type for 'messages[0].content': expected a string or an array of objects, but got "
+       "a number "
        "instead."},
       {message(R"("tool_calls":[])"), "m 4"},
       {message(R"("tool_calls":null)"), "m 4"},
-      {message(R"("tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}])"), "m 16 needs tools"},
+      {message(R"("tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}])"),
+       "m 16 needs tools"},
       {message(R"("function_call":{"name":"f","arguments":"{}"})"), "m 7 needs tools"},
       {message(R"("function_call":null)"), "m 4"},
       {message(R"("audio":{"id":"a"})"), "m 4 needs audio"},
       {R"({"model":"m","messages":[{"role":"tool","tool_call_id":"c","content":"r"}]})", "m 6 needs tools"},
       {R"({"model":"m","messages":[{"role":"function","content":"r"}]})", "m 9 needs tools"},
-      {R"({"model":"m","messages":[{"content":"r"}]})", "messages[0].role: Missing required parameter: 'messages[0].role'."},
+      {R"({"model":"m","messages":[{"content":"r"}]})",
+       "messages[0].role: Missing required parameter: 'messages[0].role'."},
       {R"({"model":"m","messages":[{"role":"user"},{"role":7}]})",
        "messages[1].role: Invalid type for 'messages[1].role': expected a string, but got a number instead."},
       {R"({"model":"m","messages":["hi"]})",
@@ -178,7 +193,8 @@ TEST(OpenAiRequest, ReadsMessages) {
       {R"({"model":"m","messages":null})",
        "messages: Invalid type for 'messages': expected an array of objects, but got null instead."},
       {R"({"model":"m","messages":[]})",
-       "messages: Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."},
+       "messages: Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array "
+       "instead."},
       {R"({"model":"m"})", "messages: Missing required parameter: 'messages'."},
       {R"({"model":"m","prompt":"x"})", "messages: Missing required parameter: 'messages'."},
       {R"({"messages":[{"role":"user","content":"hi"}]})", "model: you must provide a model parameter"},
@@ -206,21 +222,26 @@ TEST(OpenAiRequest, ReadsCompletions) {
       {completion(R"("prompt":"a","logprobs":true)"),
        "logprobs: Invalid type for 'logprobs': expected an integer, but got true instead."},
       {completion(R"("prompt":[])"),
-       "prompt: Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead."},
-      {completion(R"("prompt":["a",1])"), "prompt[1]: Invalid type for 'prompt[1]': expected a string, but got a number instead."},
+       "prompt: Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array "
+       "instead."},
+      {completion(R"("prompt":["a",1])"),
+       "prompt[1]: Invalid type for 'prompt[1]': expected a string, but got a number instead."},
       {completion(R"("prompt":[{"a":1}])"),
-       "prompt[0]: Invalid type for 'prompt[0]': expected a string, a token number or an array of token numbers, but got an "
+       "prompt[0]: Invalid type for 'prompt[0]': expected a string, a token number or an array of token numbers, but "
+       "got an "
        "object instead."},
       {completion(R"("prompt":[["a"]])"),
        "prompt: Invalid type for 'prompt': expected token numbers in an array of arrays, but got a string instead."},
       {completion(R"("prompt":null)"),
-       "prompt: Invalid type for 'prompt': expected a string, an array of strings or an array of token numbers, but got null "
+       "prompt: Invalid type for 'prompt': expected a string, an array of strings or an array of token numbers, but "
+       "got null "
        "instead."},
       {completion(R"("x":1)"), "prompt: Missing required parameter: 'prompt'."},
       {completion(R"("prompt":["a","b"],"n":2049)"),
        "prompt: at most 4096 choices in one request: 'n' times the number of prompts"},
   };
-  for (const Case& test : cases) EXPECT_EQ(reading_of(Surface::kOpenAiCompletions, test.body), test.reading) << test.body;
+  for (const Case& test : cases)
+    EXPECT_EQ(reading_of(Surface::kOpenAiCompletions, test.body), test.reading) << test.body;
 }
 
 TEST(OpenAiRequest, RefusesWhatIsNoJsonObjectAndNamesTheByte) {
@@ -237,8 +258,10 @@ TEST(OpenAiRequest, RefusesWhatIsNoJsonObjectAndNamesTheByte) {
       {"5 5", ": the request body is not valid JSON: bytes behind the JSON value at byte 2"},
       {"hello", ": the request body is not valid JSON: expected a value at byte 0"},
       {with(R"("x":1)") + "x", ": the request body is not valid JSON: bytes behind the JSON value at byte 63"},
-      {with(R"("model":"other")"), ": the request body is not valid JSON: the name \"model\" stands twice in one object at byte 57"},
-      {with(R"("mod\u0065l":"other")"), ": the request body is not valid JSON: the name \"model\" stands twice in one object at byte 57"},
+      {with(R"("model":"other")"),
+       ": the request body is not valid JSON: the name \"model\" stands twice in one object at byte 57"},
+      {with(R"("mod\u0065l":"other")"),
+       ": the request body is not valid JSON: the name \"model\" stands twice in one object at byte 57"},
       {with(R"("stream_options":{"include_usage":true,"include_usage":false})"),
        ": the request body is not valid JSON: the name \"include_usage\" stands twice in one object at byte 96"},
       // A fault of the JSON goes before a wrong type, wherever both stand.
@@ -306,7 +329,8 @@ TEST(OpenAiRequest, EditsTowardsAnOpenAiServerOnlyWhatTheListNames) {
                    {R"({"model":"up",)" + rest, R"({"model":"up",)" + rest},
                    {R"({ "mod\u0065l" : "\u006d" , )" + rest, R"({ "mod\u0065l" : "up" , )" + rest},
                    {R"({"model":"m","stream":false,)" + rest, R"({"model":"up","stream":false,)" + rest},
-                   {R"({"model":"m","store":true,"max_tokens":99,)" + rest, R"({"model":"up","store":true,"max_tokens":99,)" + rest},
+                   {R"({"model":"m","store":true,"max_tokens":99,)" + rest,
+                    R"({"model":"up","store":true,"max_tokens":99,)" + rest},
                    {R"({"stream":true,"model":"m",)" + rest,
                     R"({"stream":true,"model":"up","stream_options":{"include_usage":true},)" + rest},
                    {R"({"stream":true,"model":"m","stream_options":null,)" + rest,
@@ -335,43 +359,46 @@ TEST(OpenAiRequest, EditsTowardsTheEngineAlsoStreamAndPrefill) {
   const std::string last = R"("messages":[{"role":"user"},{"content":"The","role":"assistant"}]})";
   const std::string not_last = R"("messages":[{"role":"assistant","content":"a"},{"role":"user"}]})";
   const std::string calls = R"("messages":[{"role":"assistant","tool_calls":[{"id":"x"}]}]})";
-  expect_edits(Surface::kOpenAiChat, EndpointKind::kEngine, {},
-               {
-                   {R"({"model":"m",)" + rest, R"({"model":"up","stream":true,)" + usage + "," + rest},
-                   {R"({"model":"m","stream":false,)" + rest, R"({"model":"up",)" + usage + R"(,"stream":true,)" + rest},
-                   {R"({"model":"m","stream" : null ,)" + rest, R"({"model":"up",)" + usage + R"(,"stream" : true ,)" + rest},
-                   {R"({"model":"m","stream":true,)" + usage + "," + rest, R"({"model":"up","stream":true,)" + usage + "," + rest},
-                   {R"({"model":"m",)" + last, R"({"model":"up","stream":true,)" + prefill + "," + usage + "," + last},
-                   {R"({"model":"m",)" + not_last, R"({"model":"up","stream":true,)" + usage + "," + not_last},
-                   {R"({"model":"m",)" + calls, R"({"model":"up","stream":true,)" + usage + "," + calls},
-                   {R"({"model":"m","add_generation_prompt":true,)" + last,
-                    R"({"model":"up","stream":true,)" + usage + R"(,"add_generation_prompt":true,)" + last},
-                   {R"({"model":"m","continue_final_message":false,)" + last,
-                    R"({"model":"up","stream":true,)" + usage + R"(,"continue_final_message":false,)" + last},
-               });
+  expect_edits(
+      Surface::kOpenAiChat, EndpointKind::kEngine, {},
+      {
+          {R"({"model":"m",)" + rest, R"({"model":"up","stream":true,)" + usage + "," + rest},
+          {R"({"model":"m","stream":false,)" + rest, R"({"model":"up",)" + usage + R"(,"stream":true,)" + rest},
+          {R"({"model":"m","stream" : null ,)" + rest, R"({"model":"up",)" + usage + R"(,"stream" : true ,)" + rest},
+          {R"({"model":"m","stream":true,)" + usage + "," + rest,
+           R"({"model":"up","stream":true,)" + usage + "," + rest},
+          {R"({"model":"m",)" + last, R"({"model":"up","stream":true,)" + prefill + "," + usage + "," + last},
+          {R"({"model":"m",)" + not_last, R"({"model":"up","stream":true,)" + usage + "," + not_last},
+          {R"({"model":"m",)" + calls, R"({"model":"up","stream":true,)" + usage + "," + calls},
+          {R"({"model":"m","add_generation_prompt":true,)" + last,
+           R"({"model":"up","stream":true,)" + usage + R"(,"add_generation_prompt":true,)" + last},
+          {R"({"model":"m","continue_final_message":false,)" + last,
+           R"({"model":"up","stream":true,)" + usage + R"(,"continue_final_message":false,)" + last},
+      });
   expect_edits(Surface::kOpenAiCompletions, EndpointKind::kEngine, {},
                {{R"({"prompt":"a","model":"m"})", R"({"prompt":"a","model":"up","stream":true,)" + usage + "}"}});
 }
 
 TEST(OpenAiRequest, CarriesOutObligations) {
   const std::string rest = R"("messages":[{"role":"user"}]})";
-  expect_edits(Surface::kOpenAiChat, EndpointKind::kOpenAi, {.output_cap = 50},
-               {
-                   {R"({"model":"m",)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
-                   {R"({"model":"m","max_tokens":50,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
-                   {R"({"model":"m","max_tokens":51,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
-                   {R"({"model":"m","max_tokens":5e1,)" + rest, R"({"model":"up","max_tokens":5e1,)" + rest},
-                   {R"({"model":"m","max_tokens":-1,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
-                   {R"({"model":"m","max_tokens":null,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
-                   {R"({"model":"m","max_completion_tokens":99999999999999999999,)" + rest,
-                    R"({"model":"up","max_completion_tokens":50,)" + rest},
-                   {R"({"model":"m","max_completion_tokens":7,)" + rest, R"({"model":"up","max_completion_tokens":7,)" + rest},
-                   {R"({"model":"m","max_completion_tokens":null,)" + rest,
-                    R"({"model":"up","max_tokens":50,"max_completion_tokens":null,)" + rest},
-                   {R"({"model":"m","max_completion_tokens":99,"max_tokens":98,)" + rest,
-                    R"({"model":"up","max_completion_tokens":50,"max_tokens":50,)" + rest},
-                   {R"({"model":"m","n_predict":-1,)" + rest, R"({"model":"up","max_tokens":50,"n_predict":50,)" + rest},
-               });
+  expect_edits(
+      Surface::kOpenAiChat, EndpointKind::kOpenAi, {.output_cap = 50},
+      {
+          {R"({"model":"m",)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
+          {R"({"model":"m","max_tokens":50,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
+          {R"({"model":"m","max_tokens":51,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
+          {R"({"model":"m","max_tokens":5e1,)" + rest, R"({"model":"up","max_tokens":5e1,)" + rest},
+          {R"({"model":"m","max_tokens":-1,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
+          {R"({"model":"m","max_tokens":null,)" + rest, R"({"model":"up","max_tokens":50,)" + rest},
+          {R"({"model":"m","max_completion_tokens":99999999999999999999,)" + rest,
+           R"({"model":"up","max_completion_tokens":50,)" + rest},
+          {R"({"model":"m","max_completion_tokens":7,)" + rest, R"({"model":"up","max_completion_tokens":7,)" + rest},
+          {R"({"model":"m","max_completion_tokens":null,)" + rest,
+           R"({"model":"up","max_tokens":50,"max_completion_tokens":null,)" + rest},
+          {R"({"model":"m","max_completion_tokens":99,"max_tokens":98,)" + rest,
+           R"({"model":"up","max_completion_tokens":50,"max_tokens":50,)" + rest},
+          {R"({"model":"m","n_predict":-1,)" + rest, R"({"model":"up","max_tokens":50,"n_predict":50,)" + rest},
+      });
   expect_edits(Surface::kOpenAiCompletions, EndpointKind::kOpenAi, {.output_cap = 50},
                {{R"({"prompt":"a","max_completion_tokens":7,"model":"m"})",
                  R"({"prompt":"a","max_completion_tokens":7,"model":"up","max_tokens":50})"}});
@@ -423,18 +450,23 @@ Json expected_edit(const std::string& body, EndpointKind kind, const placement::
 // The law of splicing: the caller's members stay in their order and, but for the values of the list, byte for byte.
 TEST(OpenAiRequest, ChangesNothingBesideTheClosedList) {
   RandomJson random(fresh_seed());
-  static const std::vector<std::string> kEditable = {"model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "store"};
+  static const std::vector<std::string> kEditable = {
+      "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "store"};
   for (int i = 0; i < 4000; ++i) {
     std::vector<std::pair<std::string, std::string>> members;  // the name, and the value as written
     members.emplace_back("model", random.spelled("some-model"));
     const std::string role = random.chance(30) ? "assistant" : "user";
-    members.emplace_back("messages", "[" + random.space() + "{\"role\":\"user\",\"content\":" + random.string() + "}," + random.space() +
-                                         "{\"content\":" + random.string() + ",\"role\":" + random.spelled(role) + "}" + random.space() + "]");
-    const auto one_of = [&](std::initializer_list<const char*> texts) { return std::string(texts.begin()[random.below(texts.size())]); };
+    members.emplace_back("messages", "[" + random.space() + "{\"role\":\"user\",\"content\":" + random.string() + "}," +
+                                         random.space() + "{\"content\":" + random.string() +
+                                         ",\"role\":" + random.spelled(role) + "}" + random.space() + "]");
+    const auto one_of = [&](std::initializer_list<const char*> texts) {
+      return std::string(texts.begin()[random.below(texts.size())]);
+    };
     if (random.chance(70)) members.emplace_back("stream", one_of({"true", "false", "null"}));
     if (random.chance(60)) {
-      members.emplace_back("stream_options", one_of({"null", "{}", "{ }", "{\"include_usage\":true}", "{ \"include_usage\" : false }",
-                                                     "{\"x\":[1, 2],\"include_usage\":null,\"y\":{}}", "{\"x\":\"include_usage\"}"}));
+      members.emplace_back("stream_options",
+                           one_of({"null", "{}", "{ }", "{\"include_usage\":true}", "{ \"include_usage\" : false }",
+                                   "{\"x\":[1, 2],\"include_usage\":null,\"y\":{}}", "{\"x\":\"include_usage\"}"}));
     }
     if (random.chance(40)) members.emplace_back("max_tokens", one_of({"null", "5", "500", "-1"}));
     if (random.chance(40)) members.emplace_back("max_completion_tokens", one_of({"null", "5", "500", "-1"}));
@@ -446,12 +478,14 @@ TEST(OpenAiRequest, ChangesNothingBesideTheClosedList) {
     std::string body = random.space() + "{" + random.space();
     for (std::size_t k = 0; k < members.size(); ++k) {
       if (k != 0) body += "," + random.space();
-      body += random.spelled(members[k].first) + random.space() + ":" + random.space() + members[k].second + random.space();
+      body +=
+          random.spelled(members[k].first) + random.space() + ":" + random.space() + members[k].second + random.space();
     }
     body += "}" + random.space();
 
     const auto kind = random.chance(50) ? EndpointKind::kEngine : EndpointKind::kOpenAi;
-    const placement::Obligations obligations{.output_cap = random.chance(40) ? 100U : 0U, .no_storage = random.chance(30)};
+    const placement::Obligations obligations{.output_cap = random.chance(40) ? 100U : 0U,
+                                             .no_storage = random.chance(30)};
     const Padded padded(body);
     OpenAiRequest reader;
     const auto read = reader.parse(Surface::kOpenAiChat, padded.view());
@@ -474,7 +508,9 @@ TEST(OpenAiRequest, ChangesNothingBesideTheClosedList) {
       if (slice.data() < padded.view().data() || slice.data() > end) continue;
       const std::string_view left_out(at, static_cast<std::size_t>(slice.data() - at));
       static const std::vector<std::string> kReplaced = {"", "null", "true", "false", "500", "-1", "{}", "{ }"};
-      ASSERT_TRUE(std::ranges::find(kReplaced, left_out) != kReplaced.end() || left_out.starts_with('"')) << left_out << "\n" << body;
+      ASSERT_TRUE(std::ranges::find(kReplaced, left_out) != kReplaced.end() || left_out.starts_with('"'))
+          << left_out << "\n"
+          << body;
       if (left_out.starts_with('"')) {
         ASSERT_EQ(Json::parse(left_out), "some-model");
       }

@@ -1,5 +1,5 @@
-// For tests: bytes with the padding behind them that readers may look at, filled with what would mislead a reader that gave it
-// a meaning, and allocated to the byte so that AddressSanitizer sees a look beyond it.
+// For tests: bytes with the padding behind them that readers may look at, filled with what would mislead a reader that
+// gave it a meaning, and allocated to the byte so that AddressSanitizer sees a look beyond it.
 #pragma once
 
 #include <cstring>

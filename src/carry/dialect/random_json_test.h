@@ -1,4 +1,5 @@
-// For tests: JSON texts written at random, with the freedoms that JSON gives: whitespace, escapes, spellings of numbers, order.
+// For tests: JSON texts written at random, with the freedoms that JSON gives: whitespace, escapes, spellings of
+// numbers, order.
 #pragma once
 
 #include <cstdint>
@@ -49,17 +50,45 @@ class RandomJson {
   }
 
   std::string string() {
-    static constexpr std::string_view kPieces[] = {"a", "Hello", " ", "\\n", "\\\"", "\\\\", "\\/", "\\u0041", "\\u00e9", "\\ud83d\\ude00",
-                                                   "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "{", "}", "[", "]", ",", ":", "data: ",
-                                                   "0123456789abcdef", "\\t", "\\u0000", "\\b\\f\\r", "model", "the quick brown fox jumps"};
+    static constexpr std::string_view kPieces[] = {"a",
+                                                   "Hello",
+                                                   " ",
+                                                   "\\n",
+                                                   "\\\"",
+                                                   "\\\\",
+                                                   "\\/",
+                                                   "\\u0041",
+                                                   "\\u00e9",
+                                                   "\\ud83d\\ude00",
+                                                   "\xC3\xA9",
+                                                   "\xE2\x82\xAC",
+                                                   "\xF0\x9F\x98\x80",
+                                                   "{",
+                                                   "}",
+                                                   "[",
+                                                   "]",
+                                                   ",",
+                                                   ":",
+                                                   "data: ",
+                                                   "0123456789abcdef",
+                                                   "\\t",
+                                                   "\\u0000",
+                                                   "\\b\\f\\r",
+                                                   "model",
+                                                   "the quick brown fox jumps"};
     std::string out = "\"";
     for (std::uint64_t n = below(7); n > 0; --n) out += kPieces[below(std::size(kPieces))];
     return out + '"';
   }
 
   std::string number() {
-    static constexpr std::string_view kNumbers[] = {"0", "-0", "1", "-1", "42", "3.25", "1e5", "1E-7", "-2.5e+3", "123456789012345678901234567890",
-                                                    "0.1", "9223372036854775808", "1.0"};
+    static constexpr std::string_view kNumbers[] = {"0",       "-0",
+                                                    "1",       "-1",
+                                                    "42",      "3.25",
+                                                    "1e5",     "1E-7",
+                                                    "-2.5e+3", "123456789012345678901234567890",
+                                                    "0.1",     "9223372036854775808",
+                                                    "1.0"};
     return std::string(kNumbers[below(std::size(kNumbers))]);
   }
 
@@ -82,7 +111,8 @@ class RandomJson {
         const std::uint64_t members = below(5);
         for (std::uint64_t i = 0; i < members; ++i) {
           if (i != 0) out += "," + space();
-          out += spelled("k" + std::to_string(i) + (chance(20) ? "\"x" : "")) + space() + ":" + space() + value(depth - 1) + space();
+          out += spelled("k" + std::to_string(i) + (chance(20) ? "\"x" : "")) + space() + ":" + space() +
+                 value(depth - 1) + space();
         }
         return out + "}";
       }
@@ -97,7 +127,8 @@ class RandomJson {
 
   /// Up to three bytes changed, put in, taken out or doubled.
   void mutate(std::string& text) {
-    static constexpr std::string_view kBytes = "\"\\{}[]:,0123456789eE+-.truefalsn \n\x01\x1f\x7f\x80\xbf\xc3\xed\xa0\xf0\xff\0ud";
+    static constexpr std::string_view kBytes =
+        "\"\\{}[]:,0123456789eE+-.truefalsn \n\x01\x1f\x7f\x80\xbf\xc3\xed\xa0\xf0\xff\0ud";
     for (std::uint64_t n = below(4); n > 0 && !text.empty(); --n) {
       const std::size_t at = below(text.size());
       const char byte = kBytes[below(kBytes.size())];

@@ -1,4 +1,5 @@
-// A caller's request body, read in one walk: judged whole, its features gathered, the places remembered where it may be edited.
+// A caller's request body, read in one walk: judged whole, its features gathered, the places remembered where it may be
+// edited.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +67,7 @@ class RequestBody {
   bool count_text();
   void finish_features();
 
+  static std::string missing(std::string_view parameter);
   Value open_value();
   bool is_null_or(JsonKind wanted, JsonKind kind) const { return kind == wanted || kind == JsonKind::kNull; }
   bool skip_wrong_type(std::string parameter, std::string_view expected);

@@ -20,8 +20,8 @@ class Splices {
   }
   bool empty() const { return edits_.empty(); }
 
-  /// Begins a replacement of `span` (an empty one inserts); what is appended to the returned string until the next call of
-  /// a function here stands in its place. Spans must not overlap.
+  /// Begins a replacement of `span` (an empty one inserts); what is appended to the returned string until the next call
+  /// of a function here stands in its place. Spans must not overlap.
   std::string& replace(JsonSpan span);
   void remove(JsonSpan span) { replace(span); }
 

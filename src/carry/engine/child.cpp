@@ -45,7 +45,7 @@ struct Prepared {
 
 [[noreturn]] void become_child(const Prepared& prepared) {
   // Handlers of the gateway must not run here, and what it ignores (SIGPIPE) the program may want.
-  struct sigaction defaults {};
+  struct sigaction defaults{};
   defaults.sa_handler = SIG_DFL;
   for (int signal = 1; signal < 65; ++signal) (void)sigaction(signal, &defaults, nullptr);
   sigset_t none;
@@ -53,11 +53,13 @@ struct Prepared {
   (void)sigprocmask(SIG_SETMASK, &none, nullptr);
 
   (void)setsid();
-  if (dup2(prepared.null, 0) < 0 || dup2(prepared.output, 1) < 0 || dup2(prepared.output, 2) < 0) give_up(prepared, {Step::kFiles, {}, errno});
+  if (dup2(prepared.null, 0) < 0 || dup2(prepared.output, 1) < 0 || dup2(prepared.output, 2) < 0)
+    give_up(prepared, {Step::kFiles, {}, errno});
   if (chdir(prepared.folder) != 0) give_up(prepared, {Step::kFolder, {}, errno});
   if (prepared.sandbox != nullptr) prepared.sandbox->leave_network();
   // The parent may have ended before this was asked for; then nobody would send the signal.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != prepared.parent) give_up(prepared, {Step::kParent, {}, errno});
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != prepared.parent)
+    give_up(prepared, {Step::kParent, {}, errno});
   if (prepared.sandbox != nullptr) {
     if (const SandboxFailure failure = prepared.sandbox->enter(); failure.step != SandboxFailure::Step::kNone) {
       give_up(prepared, {Step::kSandbox, failure.step, failure.error});
@@ -72,11 +74,16 @@ struct Prepared {
 std::string sentence(const Report& report, const Command& command) {
   const char* const reason = std::strerror(report.error);
   switch (report.step) {
-    case Step::kFiles: return fmt::format("the engine's open files could not be set up: {}", reason);
-    case Step::kFolder: return fmt::format("the engine's folder {} can't be entered: {}", command.folder.string(), reason);
-    case Step::kParent: return fmt::format("the engine could not be tied to this process: {}", reason);
-    case Step::kSandbox: return fmt::format("the engine's sandbox could not be put up ({}): {}", name_of(report.fence), reason);
-    case Step::kProgram: return fmt::format("{} could not be started: {}", command.program.string(), reason);
+    case Step::kFiles:
+      return fmt::format("the engine's open files could not be set up: {}", reason);
+    case Step::kFolder:
+      return fmt::format("the engine's folder {} can't be entered: {}", command.folder.string(), reason);
+    case Step::kParent:
+      return fmt::format("the engine could not be tied to this process: {}", reason);
+    case Step::kSandbox:
+      return fmt::format("the engine's sandbox could not be put up ({}): {}", name_of(report.fence), reason);
+    case Step::kProgram:
+      return fmt::format("{} could not be started: {}", command.program.string(), reason);
   }
   return "the engine could not be started";
 }
@@ -102,12 +109,21 @@ Result<Child> start_child(const Command& command, const Sandbox* sandbox) {
   std::array<int, 2> output{-1, -1};
   std::array<int, 2> report{-1, -1};
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0 || pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(report.data(), O_CLOEXEC) != 0 || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0) {
+  if (null < 0 || pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(report.data(), O_CLOEXEC) != 0 ||
+      fcntl(output[0], F_SETFL, O_NONBLOCK) != 0) {
     const int error = errno;
     close_all({null, output[0], output[1], report[0], report[1]});
     return fail(ErrorCode::kIo, fmt::format("no pipe could be opened for the engine: {}", std::strerror(error)));
   }
-  const Prepared prepared{command.program.c_str(), arguments.data(), environment.data(), command.folder.c_str(), sandbox, null, output[1], report[1], getpid()};
+  const Prepared prepared{command.program.c_str(),
+                          arguments.data(),
+                          environment.data(),
+                          command.folder.c_str(),
+                          sandbox,
+                          null,
+                          output[1],
+                          report[1],
+                          getpid()};
 
   sigset_t all;
   sigset_t before;
@@ -120,7 +136,8 @@ Result<Child> start_child(const Command& command, const Sandbox* sandbox) {
   close_all({null, output[1], report[1]});
   if (pid < 0) {
     close_all({output[0], report[0]});
-    return fail(ErrorCode::kIo, fmt::format("no process could be started for the engine: {}", std::strerror(fork_error)));
+    return fail(ErrorCode::kIo,
+                fmt::format("no process could be started for the engine: {}", std::strerror(fork_error)));
   }
 
   // Ends with exec, which closes the pipe, or with a report.
@@ -132,7 +149,8 @@ Result<Child> start_child(const Command& command, const Sandbox* sandbox) {
   Child child{pid, static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), output[0]};
   if (size == 0 && child.pidfd >= 0) return child;
 
-  std::string reason = size == 0 ? fmt::format("the engine's process can't be watched: {}", std::strerror(errno)) : sentence(failure, command);
+  std::string reason = size == 0 ? fmt::format("the engine's process can't be watched: {}", std::strerror(errno))
+                                 : sentence(failure, command);
   kill(pid, SIGKILL);
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -12,9 +12,10 @@ namespace thalweg::engine {
 
 struct Command {
   std::filesystem::path program;
-  std::vector<std::string> arguments;    // the program's name first
-  std::vector<std::string> environment;  // all of it: llama-server takes settings from LLAMA_ARG_*, so nothing is inherited unseen
-  std::filesystem::path folder;          // to run in: ggml loads back ends from its working folder, so it must be ours
+  std::vector<std::string> arguments;  // the program's name first
+  std::vector<std::string>
+      environment;  // all of it: llama-server takes settings from LLAMA_ARG_*, so nothing is inherited unseen
+  std::filesystem::path folder;  // to run in: ggml loads back ends from its working folder, so it must be ours
 };
 
 Command command_of(const Options& options, const std::filesystem::path& folder, const std::filesystem::path& socket);

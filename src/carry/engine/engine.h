@@ -1,6 +1,6 @@
-// The engine: one supervised, sandboxed llama-server a model. It is a child process on a UNIX socket in a private folder, with
-// no network, a read-only view of its own files and limits on memory and open files; when it dies it is started again with
-// back-off, and the gateway lives on.
+// The engine: one supervised, sandboxed llama-server a model. It is a child process on a UNIX socket in a private
+// folder, with no network, a read-only view of its own files and limits on memory and open files; when it dies it is
+// started again with back-off, and the gateway lives on.
 #pragma once
 
 #include <sys/types.h>
@@ -19,14 +19,15 @@
 namespace thalweg::engine {
 
 struct Options {
-  std::string name;                // of the endpoint, for logs
+  std::string name;  // of the endpoint, for logs
   std::filesystem::path program;
   std::filesystem::path model_file;
-  std::string alias;               // the model's name towards the server
+  std::string alias;                    // the model's name towards the server
   std::uint32_t context_tokens = 4096;  // of one slot
   std::uint32_t slots = 4;
   std::uint32_t threads = 0;
-  std::uint64_t memory_bytes = 0;  // that it may write on its own (RLIMIT_DATA; a mapped model does not count); 0: enough for the model
+  std::uint64_t memory_bytes =
+      0;  // that it may write on its own (RLIMIT_DATA; a mapped model does not count); 0: enough for the model
   bool sandbox = true;
   std::vector<std::string> arguments;
   friend bool operator==(const Options&, const Options&) = default;
@@ -36,7 +37,8 @@ enum class State : std::uint8_t { kStarting, kReady, kDown, kStopped };
 std::string_view name_of(State state);
 
 /// Finds a llama-server: `wished` if not empty, else on PATH, else in the cache folder
-/// (THALWEG_CACHE, else XDG_CACHE_HOME/thalweg, else HOME/.cache/thalweg)/engine/llama-server. kIo says where it looked.
+/// (THALWEG_CACHE, else XDG_CACHE_HOME/thalweg, else HOME/.cache/thalweg)/engine/llama-server. kIo says where it
+/// looked.
 Result<std::filesystem::path> find_program(const std::filesystem::path& wished);
 /// The cache folder itself.
 std::filesystem::path cache_folder();

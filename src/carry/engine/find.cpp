@@ -27,10 +27,14 @@ bool is_program(const fs::path& file) {
 
 std::string_view name_of(State state) {
   switch (state) {
-    case State::kStarting: return "starting";
-    case State::kReady: return "ready";
-    case State::kDown: return "down";
-    case State::kStopped: return "stopped";
+    case State::kStarting:
+      return "starting";
+    case State::kReady:
+      return "ready";
+    case State::kDown:
+      return "down";
+    case State::kStopped:
+      return "stopped";
   }
   return "unknown";
 }
@@ -45,8 +49,10 @@ fs::path cache_folder() {
 Result<fs::path> find_program(const fs::path& wished) {
   if (!wished.empty()) {
     if (is_program(wished)) return wished;
-    return fail(ErrorCode::kIo, fmt::format("the engine's program {} is not there or not executable; give the path of a llama-server, "
-                                            "or leave it out to have one found", wished.string()));
+    return fail(ErrorCode::kIo,
+                fmt::format("the engine's program {} is not there or not executable; give the path of a llama-server, "
+                            "or leave it out to have one found",
+                            wished.string()));
   }
   // An empty element of PATH means the working folder, which nothing is started from here.
   std::string_view rest;
@@ -57,7 +63,7 @@ Result<fs::path> find_program(const fs::path& wished) {
     if (folder.starts_with('/') && is_program(fs::path(folder) / kProgram)) return fs::path(folder) / kProgram;
   }
   const fs::path cache = cache_folder();
-  const fs::path cached = cache / "engine" / kProgram;
+  fs::path cached = cache / "engine" / kProgram;
   if (!cache.empty() && is_program(cached)) return cached;
   return fail(ErrorCode::kIo, fmt::format("no {} was found on PATH or at {}; `make engine` provides one", kProgram,
                                           cache.empty() ? "the cache folder (HOME is not set)" : cached.string()));

@@ -32,7 +32,7 @@ void take_away_leftovers(const fs::path& base) {
   for (fs::directory_iterator at(base, error), end; !error && at != end; at.increment(error)) {
     const fs::path folder = at->path();
     if (!folder.filename().string().starts_with(kPrefix)) continue;
-    struct stat found {};
+    struct stat found{};
     if (lstat(folder.c_str(), &found) != 0 || !S_ISDIR(found.st_mode) || found.st_uid != geteuid()) continue;
     const int lock = open((folder / "lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (lock < 0) continue;
@@ -45,7 +45,8 @@ void take_away_leftovers(const fs::path& base) {
 
 Result<PrivateFolder> PrivateFolder::make() {
   std::vector<fs::path> bases;
-  if (const char* const runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') bases.emplace_back(runtime);
+  if (const char* const runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/')
+    bases.emplace_back(runtime);
   bases.emplace_back("/tmp");
   std::string last;
   for (const fs::path& base : bases) {
@@ -69,10 +70,15 @@ Result<PrivateFolder> PrivateFolder::make() {
     }
     return PrivateFolder(made, lock);
   }
-  return fail(ErrorCode::kIo, fmt::format("no private folder could be made for the engine's socket ({}); set XDG_RUNTIME_DIR to a short, writable path", last));
+  return fail(
+      ErrorCode::kIo,
+      fmt::format(
+          "no private folder could be made for the engine's socket ({}); set XDG_RUNTIME_DIR to a short, writable path",
+          last));
 }
 
-PrivateFolder::PrivateFolder(PrivateFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+PrivateFolder::PrivateFolder(PrivateFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
 
 PrivateFolder::~PrivateFolder() {
   if (lock_ < 0) return;

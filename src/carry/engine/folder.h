@@ -1,4 +1,5 @@
-// The private folder of one engine: 0700, with the socket and a lock file that shows that its gateway lives. Used in this room only.
+// The private folder of one engine: 0700, with the socket and a lock file that shows that its gateway lives. Used in
+// this room only.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +10,8 @@ namespace thalweg::engine {
 
 class PrivateFolder {
  public:
-  /// Makes one under $XDG_RUNTIME_DIR, else (or when a socket's path would not fit) under /tmp. First takes away those that
-  /// gateways which were killed left behind. kIo when none can be made.
+  /// Makes one under $XDG_RUNTIME_DIR, else (or when a socket's path would not fit) under /tmp. First takes away those
+  /// that gateways which were killed left behind. kIo when none can be made.
   static Result<PrivateFolder> make();
   PrivateFolder(PrivateFolder&& other) noexcept;
   PrivateFolder& operator=(PrivateFolder&&) = delete;

@@ -32,8 +32,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Debian 12's headers know Landlock's first three versions. The rest is Documentation/userspace-api/landlock.rst of Linux 6.18:
-// truncate since version 3, TCP since 4, ioctl on devices since 5, signals and abstract sockets since 6.
+// Debian 12's headers know Landlock's first three versions. The rest is Documentation/userspace-api/landlock.rst of
+// Linux 6.18: truncate since version 3, TCP since 4, ioctl on devices since 5, signals and abstract sockets since 6.
 struct RulesetAttributes {
   std::uint64_t files = 0;
   std::uint64_t network = 0;
@@ -71,7 +71,7 @@ RulesetAttributes handled(int abi) {
 bool allow(int ruleset, const fs::path& path, std::uint64_t access) {
   const int file = open(path.c_str(), O_PATH | O_CLOEXEC);
   if (file < 0) return false;
-  struct stat found {};
+  struct stat found{};
   if (fstat(file, &found) == 0 && !S_ISDIR(found.st_mode)) access &= kOfFiles;
   const landlock_path_beneath_attr rule{access, file};
   const bool added = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
@@ -127,7 +127,8 @@ std::vector<fs::path> gpu_nodes() {
 Result<int> make_ruleset(const Confinement& confinement) {
   const RulesetAttributes attributes = handled(landlock_abi());
   const int ruleset = static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
-  if (ruleset < 0) return fail(ErrorCode::kIo, fmt::format("Landlock refused the engine's rules: {}", std::strerror(errno)));
+  if (ruleset < 0)
+    return fail(ErrorCode::kIo, fmt::format("Landlock refused the engine's rules: {}", std::strerror(errno)));
 
   const std::uint64_t ioctl = attributes.files & kDeviceIoctl;
   std::error_code error;
@@ -136,7 +137,9 @@ Result<int> make_ruleset(const Confinement& confinement) {
   bool needed = allow(ruleset, program, kExecute | kReadFile);
   if (!loader.empty()) needed = allow(ruleset, loader, kExecute | kReadFile) && needed;
   for (const fs::path& part : parts_of(confinement.model_file)) needed = allow(ruleset, part, kReadFile) && needed;
-  needed = allow(ruleset, confinement.folder, LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE | kReadFolder) && needed;
+  needed =
+      allow(ruleset, confinement.folder, LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE | kReadFolder) &&
+      needed;
   if (!needed) {
     const int reason = errno;
     close(ruleset);
@@ -144,9 +147,21 @@ Result<int> make_ruleset(const Confinement& confinement) {
   }
 
   // The rest is there on some systems only. A shared library needs no right to be executed: the loader maps it.
-  std::vector<fs::path> readable = {program.parent_path(), "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib",
-                                    "/etc/ld.so.cache", "/etc/localtime", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system",
-                                    "/dev/zero", "/dev/random", "/dev/urandom"};
+  std::vector<fs::path> readable = {program.parent_path(),
+                                    "/lib",
+                                    "/lib32",
+                                    "/lib64",
+                                    "/usr/lib",
+                                    "/usr/lib64",
+                                    "/usr/local/lib",
+                                    "/etc/ld.so.cache",
+                                    "/etc/localtime",
+                                    "/proc/cpuinfo",
+                                    "/proc/meminfo",
+                                    "/sys/devices/system",
+                                    "/dev/zero",
+                                    "/dev/random",
+                                    "/dev/urandom"};
   if (const char* const libraries = std::getenv("LD_LIBRARY_PATH"); libraries != nullptr) {
     for (std::string_view rest = libraries; !rest.empty();) {
       const std::string_view folder = rest.substr(0, rest.find(':'));
@@ -158,9 +173,10 @@ Result<int> make_ruleset(const Confinement& confinement) {
   const std::vector<fs::path> gpus = gpu_nodes();
   for (const fs::path& node : gpus) allow(ruleset, node, kReadFile | kWriteFile | kReadFolder | ioctl);
   if (!gpus.empty()) {
-    for (const char* const path : {"/etc/vulkan", "/etc/OpenCL", "/etc/glvnd", "/usr/share/vulkan", "/usr/share/nvidia", "/usr/share/glvnd",
-                                   "/usr/share/libdrm", "/usr/local/cuda", "/opt/rocm", "/proc/driver/nvidia", "/proc/devices", "/proc/modules",
-                                   "/proc/sys/vm", "/sys/devices", "/sys/bus/pci", "/sys/class", "/sys/module"}) {
+    for (const char* const path : {"/etc/vulkan", "/etc/OpenCL", "/etc/glvnd", "/usr/share/vulkan", "/usr/share/nvidia",
+                                   "/usr/share/glvnd", "/usr/share/libdrm", "/usr/local/cuda", "/usr/local/nvidia",
+                                   "/opt/rocm", "/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/proc/sys/vm",
+                                   "/sys/devices", "/sys/bus/pci", "/sys/class", "/sys/module"}) {
       readable.emplace_back(path);
     }
   }
@@ -168,15 +184,16 @@ Result<int> make_ruleset(const Confinement& confinement) {
   return ruleset;
 }
 
-/// Lists what is refused: a GPU's driver makes too many different calls for a list of what is allowed. All but the kernel's
-/// oldest interfaces for other programs, other machines, tracing, mounting and loading is there.
+/// Lists what is refused: a GPU's driver makes too many different calls for a list of what is allowed. All but the
+/// kernel's oldest interfaces for other programs, other machines, tracing, mounting and loading is there.
 Result<std::vector<sock_filter>> make_filter() {
   const scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
   if (context == nullptr) return fail(ErrorCode::kIo, "libseccomp could not begin a filter");
   // A binary search instead of a walk through all rules on every call.
   int worst = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
   const auto refuse = [&](int call, int error, auto... conditions) {
-    worst = std::min(worst, seccomp_rule_add(context, SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call, sizeof...(conditions), conditions...));
+    worst = std::min(worst, seccomp_rule_add(context, SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call,
+                                             sizeof...(conditions), conditions...));
   };
   // Sockets: UNIX streams only, and none that calls out. The server binds, listens and accepts.
   refuse(SCMP_SYS(socket), EAFNOSUPPORT, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
@@ -188,16 +205,100 @@ Result<std::vector<sock_filter>> make_filter() {
   refuse(SCMP_SYS(clone), EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
   refuse(SCMP_SYS(clone3), ENOSYS);
   for (const char* const name : {
-           "fork", "vfork", "execveat", "unshare", "setns", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd",
-           "pidfd_open", "pidfd_send_signal", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "kcmp",
-           "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount", "fspick",
-           "open_tree", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "quotactl", "quotactl_fd", "swapon", "swapoff", "acct",
-           "mknod", "mknodat", "chmod", "fchmodat", "chown", "lchown", "fchownat", "setxattr", "lsetxattr", "link", "linkat", "symlink", "symlinkat",
-           "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "lookup_dcookie",
-           "add_key", "request_key", "keyctl", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
-           "iopl", "ioperm", "modify_ldt", "vhangup", "syslog", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex",
-           "sethostname", "setdomainname", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
-           "capset", "setpriority", "ioprio_set", "shmget", "shmat", "msgget", "semget", "mq_open",
+           "fork",
+           "vfork",
+           "execveat",
+           "unshare",
+           "setns",
+           "ptrace",
+           "process_vm_readv",
+           "process_vm_writev",
+           "process_madvise",
+           "pidfd_getfd",
+           "pidfd_open",
+           "pidfd_send_signal",
+           "kill",
+           "tkill",
+           "rt_sigqueueinfo",
+           "rt_tgsigqueueinfo",
+           "kcmp",
+           "mount",
+           "umount",
+           "umount2",
+           "pivot_root",
+           "chroot",
+           "move_mount",
+           "mount_setattr",
+           "fsopen",
+           "fsconfig",
+           "fsmount",
+           "fspick",
+           "open_tree",
+           "name_to_handle_at",
+           "open_by_handle_at",
+           "fanotify_init",
+           "quotactl",
+           "quotactl_fd",
+           "swapon",
+           "swapoff",
+           "acct",
+           "mknod",
+           "mknodat",
+           "chmod",
+           "fchmodat",
+           "chown",
+           "lchown",
+           "fchownat",
+           "setxattr",
+           "lsetxattr",
+           "link",
+           "linkat",
+           "symlink",
+           "symlinkat",
+           "bpf",
+           "perf_event_open",
+           "userfaultfd",
+           "io_uring_setup",
+           "io_uring_enter",
+           "io_uring_register",
+           "lookup_dcookie",
+           "add_key",
+           "request_key",
+           "keyctl",
+           "init_module",
+           "finit_module",
+           "delete_module",
+           "kexec_load",
+           "kexec_file_load",
+           "reboot",
+           "iopl",
+           "ioperm",
+           "modify_ldt",
+           "vhangup",
+           "syslog",
+           "settimeofday",
+           "clock_settime",
+           "clock_adjtime",
+           "adjtimex",
+           "sethostname",
+           "setdomainname",
+           "setuid",
+           "setgid",
+           "setreuid",
+           "setregid",
+           "setresuid",
+           "setresgid",
+           "setgroups",
+           "setfsuid",
+           "setfsgid",
+           "capset",
+           "setpriority",
+           "ioprio_set",
+           "shmget",
+           "shmat",
+           "msgget",
+           "semget",
+           "mq_open",
        }) {
     // A name that libseccomp or this processor does not know has no call to refuse.
     if (const int call = seccomp_syscall_resolve_name(name); call != __NR_SCMP_ERROR && call >= 0) refuse(call, EPERM);
@@ -213,7 +314,8 @@ Result<std::vector<sock_filter>> make_filter() {
   }
   if (file >= 0) close(file);
   seccomp_release(context);
-  if (filter.empty()) return fail(ErrorCode::kIo, fmt::format("libseccomp could not build the engine's filter ({})", worst));
+  if (filter.empty())
+    return fail(ErrorCode::kIo, fmt::format("libseccomp could not build the engine's filter ({})", worst));
   return filter;
 }
 
@@ -241,11 +343,16 @@ constexpr std::uint64_t kLargestFile = 1024 * 1024;
 
 std::string_view name_of(SandboxFailure::Step step) {
   switch (step) {
-    case SandboxFailure::Step::kNone: return "nothing";
-    case SandboxFailure::Step::kLimits: return "resource limits";
-    case SandboxFailure::Step::kPrivileges: return "no new privileges";
-    case SandboxFailure::Step::kFiles: return "Landlock";
-    case SandboxFailure::Step::kCalls: return "seccomp";
+    case SandboxFailure::Step::kNone:
+      return "nothing";
+    case SandboxFailure::Step::kLimits:
+      return "resource limits";
+    case SandboxFailure::Step::kPrivileges:
+      return "no new privileges";
+    case SandboxFailure::Step::kFiles:
+      return "Landlock";
+    case SandboxFailure::Step::kCalls:
+      return "seccomp";
   }
   return "unknown";
 }
@@ -262,9 +369,11 @@ SandboxReport probe_sandbox() {
   } else if (!report.seccomp) {
     report.advice = "seccomp filters are missing: the kernel must be built with CONFIG_SECCOMP_FILTER";
   } else if (!report.network_namespace) {
-    report.advice = "user namespaces are not permitted here: the engine's network is closed by seccomp and Landlock alone";
+    report.advice =
+        "user namespaces are not permitted here: the engine's network is closed by seccomp and Landlock alone";
   } else if (report.landlock_abi < 6) {
-    report.advice = fmt::format("Landlock version {} does not stop signals to other programs; Linux 6.12 or newer does", report.landlock_abi);
+    report.advice = fmt::format("Landlock version {} does not stop signals to other programs; Linux 6.12 or newer does",
+                                report.landlock_abi);
   }
   return report;
 }
@@ -302,10 +411,10 @@ void Sandbox::leave_network() const noexcept {
 
 SandboxFailure Sandbox::enter() const noexcept {
   using Step = SandboxFailure::Step;
-  // RLIMIT_DATA counts what the process can write on its own (heap, stacks, private maps), neither the mapped model nor the
-  // address space that a GPU's driver sets aside, which RLIMIT_AS would count.
-  if ((memory_bytes_ != 0 && !limit(RLIMIT_DATA, memory_bytes_)) || !limit(RLIMIT_NOFILE, open_files_) || !limit(RLIMIT_CORE, 0) ||
-      !limit(RLIMIT_FSIZE, kLargestFile)) {
+  // RLIMIT_DATA counts what the process can write on its own (heap, stacks, private maps), neither the mapped model nor
+  // the address space that a GPU's driver sets aside, which RLIMIT_AS would count.
+  if ((memory_bytes_ != 0 && !limit(RLIMIT_DATA, memory_bytes_)) || !limit(RLIMIT_NOFILE, open_files_) ||
+      !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_FSIZE, kLargestFile)) {
     return {Step::kLimits, errno};
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return {Step::kPrivileges, errno};

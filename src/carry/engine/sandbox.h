@@ -1,6 +1,6 @@
-// What a model runner may reach: its own program and libraries, its model file and a socket in its folder. Four fences stand one
-// behind the other: Landlock (files, TCP, signals), seccomp (system calls), an empty network namespace where the system allows
-// one, and resource limits. Used in this room only.
+// What a model runner may reach: its own program and libraries, its model file and a socket in its folder. Four fences
+// stand one behind the other: Landlock (files, TCP, signals), seccomp (system calls), an empty network namespace where
+// the system allows one, and resource limits. Used in this room only.
 #pragma once
 
 #include <linux/filter.h>
@@ -37,7 +37,8 @@ class Sandbox {
   Sandbox& operator=(Sandbox&&) = delete;
   ~Sandbox();
 
-  /// Only async-signal-safe calls. First, because leaving the gateway's namespaces clears the signal asked for at its death.
+  /// Only async-signal-safe calls. First, because leaving the gateway's namespaces clears the signal asked for at its
+  /// death.
   void leave_network() const noexcept;
   SandboxFailure enter() const noexcept;
 

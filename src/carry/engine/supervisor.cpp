@@ -1,5 +1,6 @@
-// One thread a child: it starts it, waits for its /health, keeps its last words, reaps it and starts it again. The thread is
-// the child's parent in the kernel's eyes (PR_SET_PDEATHSIG goes by thread), so it lives as long as the child.
+// One thread a child: it starts it, waits for its /health, keeps its last words, reaps it and starts it again. The
+// thread is the child's parent in the kernel's eyes (PR_SET_PDEATHSIG goes by thread), so it lives as long as the
+// child.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -29,18 +30,19 @@
 namespace thalweg::engine {
 namespace {
 
-constexpr Duration kStartLimit = 300s;       // a large model from a slow disk
-constexpr Duration kFirstLook = 20ms;        // at /health, doubling
+constexpr Duration kStartLimit = 300s;  // a large model from a slow disk
+constexpr Duration kFirstLook = 20ms;   // at /health, doubling
 constexpr Duration kLongestLook = 250ms;
-constexpr Duration kHealthLimit = 250ms;     // for one answer; a server that loads answers 503 at once
-constexpr Duration kTermination = 2s;        // between SIGTERM and SIGKILL
+constexpr Duration kHealthLimit = 250ms;  // for one answer; a server that loads answers 503 at once
+constexpr Duration kTermination = 2s;     // between SIGTERM and SIGKILL
 constexpr std::size_t kMaxLine = 512;
 
 /// GET /health on the UNIX socket: does it answer 200?
 bool is_healthy(const std::filesystem::path& socket_path) {
   const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (file < 0) return false;
-  const timeval limit{0, static_cast<suseconds_t>(std::chrono::duration_cast<std::chrono::microseconds>(kHealthLimit).count())};
+  const timeval limit{
+      0, static_cast<suseconds_t>(std::chrono::duration_cast<std::chrono::microseconds>(kHealthLimit).count())};
   (void)setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   (void)setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   sockaddr_un address{};
@@ -53,21 +55,22 @@ bool is_healthy(const std::filesystem::path& socket_path) {
   if (connect(file, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
       send(file, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(kRequest.size())) {
     ssize_t got = 0;
-    while (size < begin.size() && (got = recv(file, begin.data() + size, begin.size() - size, 0)) > 0) size += static_cast<std::size_t>(got);
+    while (size < begin.size() && (got = recv(file, begin.data() + size, begin.size() - size, 0)) > 0)
+      size += static_cast<std::size_t>(got);
   }
   close(file);
   return std::string_view(begin.data(), size) == kStatus;
 }
 
-/// What the child writes, line by line. Lines may quote prompts once there were any: from readiness on, only words of a crash
-/// are kept, and nothing is logged.
+/// What the child writes, line by line. Lines may quote prompts once there were any: from readiness on, only words of a
+/// crash are kept, and nothing is logged.
 class LastWords {
  public:
   LastWords(std::string_view name, int output) : name_(name), output_(output) {}
 
   /// Reads what is there. False at the end of the output.
   bool read() {
-    std::array<char, 4096> bytes;
+    std::array<char, 4096> bytes{};
     for (;;) {
       const ssize_t got = ::read(output_, bytes.data(), bytes.size());
       if (got <= 0) return got < 0 && (errno == EAGAIN || errno == EINTR);
@@ -88,9 +91,11 @@ class LastWords {
 
  private:
   void end_line() {
-    static constexpr std::array<std::string_view, 6> kCrash = {"GGML_ASSERT", "GGML_ABORT", "terminate called", "CUDA error", "std::bad_alloc", "error while loading"};
+    static constexpr std::array<std::string_view, 6> kCrash = {"GGML_ASSERT", "GGML_ABORT",     "terminate called",
+                                                               "CUDA error",  "std::bad_alloc", "error while loading"};
     if (line_.find_first_not_of(' ') != line_.npos) {
-      const bool crash = std::ranges::any_of(kCrash, [&](std::string_view word) { return line_.find(word) != line_.npos; });
+      const bool crash =
+          std::ranges::any_of(kCrash, [&](std::string_view word) { return line_.find(word) != line_.npos; });
       if (!ready_) spdlog::debug("engine {}: {}", name_, line_);
       if (!ready_ || crash) last_ = line_;
     }
@@ -120,7 +125,12 @@ std::string describe(int status, const std::string& last_words) {
 
 struct Supervisor::Impl {
   Impl(Options wished, Options completed, OnState callback, PrivateFolder made, int event)
-      : given(std::move(wished)), options(std::move(completed)), on_state(std::move(callback)), folder(std::move(made)), socket_path(folder.socket()), stop_event(event) {}
+      : given(std::move(wished)),
+        options(std::move(completed)),
+        on_state(std::move(callback)),
+        folder(std::move(made)),
+        socket_path(folder.socket()),
+        stop_event(event) {}
   ~Impl() { close(stop_event); }
 
   void run();
@@ -149,7 +159,8 @@ struct Supervisor::Impl {
 bool Supervisor::Impl::wait(std::span<pollfd> others, Duration limit) {
   std::array<pollfd, 3> files{pollfd{stop_event, POLLIN, 0}};
   std::ranges::copy(others, files.begin() + 1);
-  const auto millis = limit == Duration::max() ? -1 : static_cast<int>(std::max<std::int64_t>(0, to_millis(limit + 999us)));
+  const auto millis =
+      limit == Duration::max() ? -1 : static_cast<int>(std::max<std::int64_t>(0, to_millis(limit + 999us)));
   if (poll(files.data(), others.size() + 1, millis) <= 0) {
     for (pollfd& other : others) other.revents = 0;
     return true;
@@ -177,7 +188,8 @@ std::string Supervisor::Impl::run_child() {
   unlink(socket_path.c_str());  // the server does not bind over a leftover
   std::optional<Sandbox> sandbox;
   if (options.sandbox) {
-    auto prepared = Sandbox::prepare({options.program, options.model_file, folder.path(), options.memory_bytes, 256 + 2ULL * options.slots});
+    auto prepared = Sandbox::prepare(
+        {options.program, options.model_file, folder.path(), options.memory_bytes, 256 + 2ULL * options.slots});
     if (!prepared) return prepared.error().message;
     sandbox.emplace(std::move(*prepared));
   }
@@ -212,7 +224,8 @@ std::string Supervisor::Impl::run_child() {
         tell(State::kReady, {});
       } else if (MonotonicClock::now() - began > kStartLimit) {
         terminate(running);
-        end = fmt::format("the engine was not ready within {} s: {}", std::chrono::duration_cast<std::chrono::seconds>(kStartLimit).count(), words.last());
+        end = fmt::format("the engine was not ready within {} s: {}",
+                          std::chrono::duration_cast<std::chrono::seconds>(kStartLimit).count(), words.last());
       }
     }
   }
@@ -220,7 +233,6 @@ std::string Supervisor::Impl::run_child() {
   child.store(0, std::memory_order_release);
   close(running.pidfd);
   close(running.output);
-  unlink(socket_path.c_str());
   return told_to_stop ? std::string() : end;
 }
 
@@ -238,8 +250,9 @@ int Supervisor::Impl::terminate(const Child& running) {
     }
     if (files[0].revents != 0) break;
     // A full pipe must not keep it from ending.
-    std::array<char, 4096> bytes;
-    if (files[1].revents != 0 && ::read(running.output, bytes.data(), bytes.size()) == 0) (void)poll(files.data(), 1, static_cast<int>(to_millis(left) + 1));
+    std::array<char, 4096> bytes{};
+    if (files[1].revents != 0 && ::read(running.output, bytes.data(), bytes.size()) == 0)
+      (void)poll(files.data(), 1, static_cast<int>(to_millis(left) + 1));
   }
   while (waitpid(running.pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -250,30 +263,42 @@ Result<std::unique_ptr<Supervisor>> Supervisor::start(Options given, OnState on_
   Options options = given;
   std::error_code error;
   if (!std::filesystem::is_regular_file(options.program, error) || access(options.program.c_str(), X_OK) != 0) {
-    return fail(ErrorCode::kIo, fmt::format("the engine's program {} is not there or not executable; `make engine` provides one", options.program.string()));
+    return fail(ErrorCode::kIo,
+                fmt::format("the engine's program {} is not there or not executable; `make engine` provides one",
+                            options.program.string()));
   }
   const std::uint64_t model_bytes = std::filesystem::file_size(options.model_file, error);
   if (error || access(options.model_file.c_str(), R_OK) != 0) {
-    return fail(ErrorCode::kIo, fmt::format("the model file {} is not there or not readable; give the path of a GGUF file", options.model_file.string()));
+    return fail(ErrorCode::kIo,
+                fmt::format("the model file {} is not there or not readable; give the path of a GGUF file",
+                            options.model_file.string()));
   }
   if (const std::string ours = forbidden_argument(options.arguments); !ours.empty()) {
-    return fail(ErrorCode::kConfig, fmt::format("the engine's argument {} is Thalweg's to give; leave it out of `arguments`", ours));
+    return fail(ErrorCode::kConfig,
+                fmt::format("the engine's argument {} is Thalweg's to give; leave it out of `arguments`", ours));
   }
   if (options.sandbox) {
     if (const SandboxReport report = probe_sandbox(); !report.usable()) {
-      return fail(ErrorCode::kIo, fmt::format("the engine's sandbox can't be set up: {}. `engine.sandbox: off` runs the engine without it: then a "
-                                              "hostile model file could read this user's files and use the network", report.advice));
+      return fail(
+          ErrorCode::kIo,
+          fmt::format(
+              "the engine's sandbox can't be set up: {}. `engine.sandbox: off` runs the engine without it: then a "
+              "hostile model file could read this user's files and use the network",
+              report.advice));
     }
   }
   // The child runs in another folder.
   options.program = std::filesystem::absolute(options.program, error);
   options.model_file = std::filesystem::absolute(options.model_file, error);
-  if (options.memory_bytes == 0) options.memory_bytes = default_memory(model_bytes, std::uint64_t{options.context_tokens} * options.slots);
+  if (options.memory_bytes == 0)
+    options.memory_bytes = default_memory(model_bytes, std::uint64_t{options.context_tokens} * options.slots);
   auto folder = PrivateFolder::make();
   if (!folder) return std::unexpected(folder.error());
   const int stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (stop_event < 0) return fail(ErrorCode::kIo, fmt::format("no event could be made for the engine: {}", std::strerror(errno)));
-  auto impl = std::make_unique<Impl>(std::move(given), std::move(options), std::move(on_state), std::move(*folder), stop_event);
+  if (stop_event < 0)
+    return fail(ErrorCode::kIo, fmt::format("no event could be made for the engine: {}", std::strerror(errno)));
+  auto impl =
+      std::make_unique<Impl>(std::move(given), std::move(options), std::move(on_state), std::move(*folder), stop_event);
   impl->thread = std::thread([self = impl.get()] { self->run(); });
   return std::unique_ptr<Supervisor>(new Supervisor(std::move(impl)));
 }
@@ -287,10 +312,20 @@ Supervisor::~Supervisor() {
   impl_->thread.join();
 }
 
-const std::filesystem::path& Supervisor::socket_path() const { return impl_->socket_path; }
-State Supervisor::state() const { return impl_->state.load(std::memory_order_acquire); }
-pid_t Supervisor::child() const { return impl_->child.load(std::memory_order_acquire); }
-const Options& Supervisor::options() const { return impl_->given; }
-std::uint64_t Supervisor::restarts() const { return impl_->restarts.load(std::memory_order_relaxed); }
+const std::filesystem::path& Supervisor::socket_path() const {
+  return impl_->socket_path;
+}
+State Supervisor::state() const {
+  return impl_->state.load(std::memory_order_acquire);
+}
+pid_t Supervisor::child() const {
+  return impl_->child.load(std::memory_order_acquire);
+}
+const Options& Supervisor::options() const {
+  return impl_->given;
+}
+std::uint64_t Supervisor::restarts() const {
+  return impl_->restarts.load(std::memory_order_relaxed);
+}
 
 }  // namespace thalweg::engine

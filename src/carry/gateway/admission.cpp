@@ -63,6 +63,13 @@ Result<Route> find_route(const http::RequestHead& head) {
   return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, 128), hint));
 }
 
+std::string_view allowed_methods(std::string_view path) {
+  for (const KnownPath& known : kPaths) {
+    if (path == known.path && known.method == http::Method::kPost) return "POST, OPTIONS";
+  }
+  return "GET, HEAD, OPTIONS";
+}
+
 Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings) {
   const std::string_view host = host_of(head.host);
   if (!head.host.empty() && !is_loopback_name(host) &&

@@ -25,6 +25,9 @@ enum class Route : std::uint8_t {
 /// The route of a head. kNotFound and kMethodNotAllowed name what would work.
 Result<Route> find_route(const http::RequestHead& head);
 
+/// What a path that exists takes, for the Allow field of a 405.
+std::string_view allowed_methods(std::string_view path);
+
 /// The Host must be a loopback name or listed; an Origin must be listed. kForbidden otherwise: a page in a browser can make
 /// requests to loopback, and DNS can be made to point any name there.
 Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings);

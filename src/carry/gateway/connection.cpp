@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/socket_base.hpp>
 
 #include "carry/dialect/openai.h"
 #include "carry/gateway/exchange.h"
@@ -18,6 +19,9 @@ namespace {
 
 // Beside a long body there stays room to read on, so that a client that leaves is seen.
 constexpr std::size_t kSpareBytes = 4096;
+constexpr std::size_t kClaimedAtOnce = 1024 * 1024;
+// A body may come this many time-outs' lengths long in all, however steadily it trickles.
+constexpr int kBodyTimeoutsInAll = 10;
 
 }  // namespace
 
@@ -45,7 +49,8 @@ std::string_view reason_phrase(std::uint16_t status) {
 Connection::Connection(Worker& worker, net::Socket socket)
     : worker_(worker),
       socket_(std::move(socket)),
-      reader_(http::RequestReader::Limits{}),
+      reader_({.head_bytes = worker.snapshot()->settings.limits.head_bytes,
+               .body_bytes = worker.snapshot()->settings.limits.body_bytes}),
       held_(worker.common.bytes),
       held_unsent_(worker.common.bytes) {}
 
@@ -67,6 +72,7 @@ void Connection::close() {
   read_timer_.stop();
   write_timer_.stop();
   if (exchange_ && exchange_->running()) exchange_->on_client_gone();
+  uncount();
   net::error_code ignored;
   socket_.close(ignored);
   worker_.closed(*this);
@@ -167,14 +173,25 @@ void Connection::process() {
     // More bytes are needed.
     if (filled_ == capacity_) {
       const auto& limits = snapshot_->settings.limits;
-      const std::size_t most = limits.head_bytes + limits.body_bytes + kClientBuffer;
-      if (!make_room(std::min<std::size_t>(capacity_ * 2, most)) || filled_ == capacity_) {
+      // Chunk framing comes on top of a body; the reader bounds it.
+      const std::size_t most = limits.head_bytes + 2 * limits.body_bytes + kClientBuffer;
+      if (filled_ >= most) {
+        keep_alive_ = false;
+        refuse({ErrorCode::kTooLarge, fmt::format("the body is larger than limits.body, {} bytes", limits.body_bytes), {}}, true);
+        break;
+      }
+      const std::size_t known = reader_.bytes_needed() == 0 ? most : reader_.bytes_needed() + kSpareBytes;
+      if (!make_room(std::min(capacity_ * 2, std::max(known, capacity_ + kSpareBytes)))) {
         keep_alive_ = false;
         refuse({ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly", {}}, true);
         break;
       }
     }
-    if (admitted_) worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.body_timeout, *this, kReadTimer);
+    if (admitted_) {
+      const Duration gap = snapshot_->settings.limits.body_timeout;
+      const Duration left = body_began_ + gap * kBodyTimeoutsInAll - MonotonicClock::now();
+      worker_.shard.timers().start(read_timer_, std::min(gap, left), *this, kReadTimer);
+    }
     read();
     break;
   }
@@ -210,16 +227,19 @@ void Connection::head_done() {
   }
   if (route_ == Route::kChat || route_ == Route::kCompletions) {
     if (worker_.draining) return stop({ErrorCode::kDraining, "the gateway is shutting down; try again", {}});
-    if (worker_.common.streams.load(std::memory_order_relaxed) >= settings.limits.streams) {
+    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
+    if (!worker_.log_has_room()) {
+      return stop({ErrorCode::kOverloaded, "the access log cannot keep up; try again shortly", {}});
+    }
+    // Counted from here, body or not: what is admitted is bounded.
+    counted_stream_ = true;
+    ++worker_.promised_lines;
+    if (worker_.common.streams.fetch_add(1, std::memory_order_relaxed) >= settings.limits.streams) {
       return stop({ErrorCode::kOverloaded,
                    fmt::format("{} requests are running or waiting, the most that limits.streams allows; try again shortly",
                                settings.limits.streams),
                    {}});
     }
-    if (!worker_.log_has_room()) {
-      return stop({ErrorCode::kOverloaded, "the access log cannot keep up; try again shortly", {}});
-    }
-    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
   }
   reader_.set_body_limit(settings.limits.body_bytes);
   if (head.content_length > settings.limits.body_bytes) {
@@ -227,10 +247,12 @@ void Connection::head_done() {
                  fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
                  {}});
   }
-  if (!make_room(reader_.bytes_needed() + kSpareBytes)) {
+  // A long body's room grows as its bytes come: a claimed length takes nothing from others.
+  if (!make_room(std::min(reader_.bytes_needed() + kSpareBytes, kClaimedAtOnce))) {
     return stop({ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly", {}});
   }
   admitted_ = true;
+  body_began_ = MonotonicClock::now();
   if (head.expects_continue && head.minor_version >= 1) {
     static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
     send(kContinue);
@@ -244,9 +266,6 @@ void Connection::run() {
     case Route::kChat:
     case Route::kCompletions: {
       phase_ = Phase::kRunning;
-      worker_.common.streams.fetch_add(1, std::memory_order_relaxed);
-      ++worker_.promised_lines;
-      counted_stream_ = true;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
       exchange_->begin(Arrival{
@@ -257,6 +276,9 @@ void Connection::run() {
           .at = arrived_,
           .at_instant = arrived_at_,
           .path = head.path});
+      if (phase_ == Phase::kRunning && worker_.draining) {
+        exchange_->on_drain(std::max(Duration::zero(), worker_.drain_deadline - MonotonicClock::now()));
+      }
       if (phase_ == Phase::kRunning) read();  // sees the client leave
       return;
     }
@@ -307,13 +329,14 @@ void Connection::run() {
 
 void Connection::answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body, bool keep_alive,
                                std::string_view extra) {
+  read_timer_.stop();
   const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;
   std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Length: {}\r\n", status, reason_phrase(status), body.size());
   if (status == 204) text = fmt::format("HTTP/1.1 204 No Content\r\n");
   if (!content_type.empty()) text += fmt::format("Content-Type: {}\r\n", content_type);
   text += extra;
   text += cors_fields(head == nullptr ? std::string_view() : head->origin);
-  if (!keep_alive) text += "Connection: close\r\n";
+  text += connection_field(keep_alive);
   text += "\r\n";
   const bool without_body = head != nullptr && head->method == http::Method::kHead;
   const std::string_view slices[] = {text, without_body ? std::string_view() : body};
@@ -331,6 +354,11 @@ std::string Connection::cors_fields(std::string_view origin) const {
                      "Access-Control-Expose-Headers: x-request-id, retry-after\r\n", origin);
 }
 
+std::string_view Connection::connection_field(bool keep_alive) const {
+  if (!keep_alive) return "Connection: close\r\n";
+  return minor_version_ == 0 ? "Connection: keep-alive\r\n" : "";
+}
+
 std::string Connection::cors_fields() {
   return head_known_ ? cors_fields(reader_.head({buffer_.get(), filled_}).origin) : std::string();
 }
@@ -339,7 +367,11 @@ void Connection::refuse(const Error& error, bool log) {
   const std::uint16_t status = dialect::status_of(error.code);
   std::string extra;
   if (error.code == ErrorCode::kOverloaded || error.code == ErrorCode::kDraining) extra = "Retry-After: 1\r\n";
+  if (error.code == ErrorCode::kOverloaded) worker_.metrics.overloaded.add();
   if (error.code == ErrorCode::kUnauthenticated) extra = "WWW-Authenticate: Bearer\r\n";
+  if (error.code == ErrorCode::kMethodNotAllowed) {
+    extra = fmt::format("Allow: {}\r\n", allowed_methods(reader_.head({buffer_.get(), filled_}).path));
+  }
   if (log && worker_.log_has_room()) {
     const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;
     telemetry::AccessLine line;
@@ -423,13 +455,16 @@ void Connection::flush() {
   });
 }
 
+// The running request is over, however it ended: its place among the streams and its log line are free again.
+void Connection::uncount() {
+  if (!std::exchange(counted_stream_, false)) return;
+  worker_.common.streams.fetch_sub(1, std::memory_order_relaxed);
+  --worker_.promised_lines;
+}
+
 void Connection::answered(bool keep_alive) {
+  uncount();
   if (phase_ == Phase::kClosed) return;
-  if (counted_stream_) {
-    counted_stream_ = false;
-    worker_.common.streams.fetch_sub(1, std::memory_order_relaxed);
-    --worker_.promised_lines;
-  }
   if (unsent() != 0) {  // the client gets the rest under its write time-out
     phase_ = Phase::kFlushing;
     close_after_flush_ = !keep_alive;
@@ -452,6 +487,9 @@ void Connection::answered(bool keep_alive) {
   snapshot_ = worker_.snapshot();
   arrived_at_ = MonotonicClock::now();
   phase_ = Phase::kReading;
+  if (filled_ != 0) {  // the next request has begun already
+    worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
+  }
   if (reading_ && (filled_ != 0 || capacity_ > kClientBuffer)) {
     // The buffer will be moved or grown: take the pending read back first. Its handler goes on.
     restart_ = true;
@@ -476,17 +514,24 @@ void Connection::linger() {
   if (!reading_) read();
 }
 
+// After an answer that broke off. Chunked framing without its last chunk tells the client; HTTP/1.0 has no framing to break,
+// there only a reset does.
 void Connection::cut() {
-  if (counted_stream_) {
-    counted_stream_ = false;
-    worker_.common.streams.fetch_sub(1, std::memory_order_relaxed);
-    --worker_.promised_lines;
+  uncount();
+  if (phase_ == Phase::kClosed) return;
+  if (minor_version_ == 0) {
+    net::error_code ignored;
+    socket_.set_option(net::asio::socket_base::linger(true, 0), ignored);
   }
-  if (unsent() == 0) {
-    close();
-  } else {
+  if (unsent() != 0) {
     phase_ = Phase::kFlushing;
     close_after_flush_ = true;
+  } else if (minor_version_ == 0) {
+    close();
+  } else {
+    net::error_code ignored;
+    socket_.shutdown(net::Socket::shutdown_send, ignored);
+    linger();
   }
 }
 

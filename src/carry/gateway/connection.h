@@ -43,6 +43,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   /// Close without a well-formed end, so that the client sees that the answer is cut.
   void cut();
   bool client_keeps_alive() const { return keep_alive_; }
+  /// The Connection field of an answer, mostly none.
+  std::string_view connection_field(bool keep_alive) const;
   std::uint8_t minor_version() const { return minor_version_; }
   Worker& worker() { return worker_; }
   /// The cross-origin fields of the running request's answer, mostly none.
@@ -63,6 +65,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void refuse(const Error& error, bool log);
   std::string cors_fields(std::string_view origin) const;
   void linger();
+  void uncount();
   void flush();
   void on_timer(std::uint32_t tag) override;
 
@@ -85,6 +88,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Route route_ = Route::kHealth;
   UtcTime arrived_{};
   Instant arrived_at_{};
+  Instant body_began_{};
   Phase phase_ = Phase::kReading;
   bool reading_ = false;
   bool restart_ = false;     // the pending read is being taken back

@@ -25,13 +25,6 @@ inference::Capabilities told_of_engine() {
   return {Capability::kTools, Capability::kImages, Capability::kAudio};
 }
 
-std::uint64_t engine_memory(const config::EngineSettings& settings) {
-  if (settings.memory_bytes != 0) return settings.memory_bytes;
-  std::error_code ignored;
-  const auto size = std::filesystem::file_size(settings.model_file, ignored);
-  return (ignored ? 0 : size) * 2 + (2ULL << 30);
-}
-
 }  // namespace
 
 Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::path file, Hooks hooks)
@@ -55,55 +48,56 @@ void Control::stop() {
 
 // ---- What is in force ----
 
-Result<std::shared_ptr<const Snapshot>> Control::build(config::Settings settings) {
-  auto snapshot = std::make_shared<Snapshot>();
+// The engine that runs already when nothing about it changed, else a new one, started.
+Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::Endpoint& endpoint,
+                                                                 const config::EngineSettings& wanted) {
+  auto program = engine::find_program(wanted.program);
+  if (!program) return std::unexpected(program.error());
+  engine::Options options;
+  options.name = endpoint.name;
+  options.program = *program;
+  options.model_file = wanted.model_file;
+  options.alias = endpoint.models.front().upstream_name;
+  options.context_tokens = wanted.context_tokens;
+  options.slots = wanted.slots;
+  options.threads = wanted.threads;
+  options.memory_bytes = wanted.memory_bytes;
+  options.sandbox = wanted.sandbox == config::Sandbox::kOn;
+  options.arguments = wanted.arguments;
+  const auto running = engines_.find(endpoint.name);
+  if (running != engines_.end() && running->second->options == options) return running->second;
+  auto fresh = std::make_shared<Engine>();
+  fresh->options = options;
+  fresh->generation = next_generation_++;
+  auto started = engine::Supervisor::start(
+      options, [this, name = endpoint.name, generation = fresh->generation](engine::State state, std::string_view detail) {
+        shard_.post([this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
+      });
+  if (!started) return std::unexpected(started.error());
+  fresh->supervisor = std::move(*started);
+  return fresh;
+}
+
+Result<Control::Prepared> Control::prepare(config::Settings settings) {
+  Prepared prepared{std::make_shared<Snapshot>(), {}};
+  Snapshot& snapshot = *prepared.snapshot;
   const std::uint64_t number = snapshot_ ? snapshot_->fleet().number + 1 : 1;
   settings.fleet.number = number;
   settings.policy.number = number;
-  if (snapshot_) snapshot->series = snapshot_->series;
+  if (snapshot_) snapshot.series = snapshot_->series;
   for (std::size_t i = 0; i < settings.fleet.endpoints.size(); ++i) {
     const fleet::Endpoint& endpoint = settings.fleet.endpoints[i];
     const config::EndpointSettings& own = settings.endpoints[i];
     EndpointRuntime runtime;
     const EndpointIndex old = index_of(endpoint.name);
     if (own.engine) {
-      const config::EngineSettings& wanted = *own.engine;
-      engine::Options options;
-      auto program = engine::find_program(wanted.program);
-      if (!program) return std::unexpected(program.error());
-      options.name = endpoint.name;
-      options.program = *program;
-      options.model_file = wanted.model_file;
-      options.alias = endpoint.models.front().upstream_name;
-      options.context_tokens = wanted.context_tokens;
-      options.slots = wanted.slots;
-      options.threads = wanted.threads;
-      options.memory_bytes = engine_memory(wanted);
-      options.sandbox = wanted.sandbox == config::Sandbox::kOn;
-      options.arguments = wanted.arguments;
-      const auto running = engines_.find(endpoint.name);
-      if (running == engines_.end() || running->second->options != options) {
-        const auto fresh = std::make_shared<Engine>();
-        fresh->options = options;
-        fresh->generation = next_generation_++;
-        auto started = engine::Supervisor::start(
-            options, [this, name = endpoint.name, generation = fresh->generation](engine::State state, std::string_view detail) {
-              shard_.post([this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
-            });
-        if (!started) return std::unexpected(started.error());
-        fresh->supervisor = std::move(*started);
-        if (running != engines_.end()) {
-          if (old) retired_.push_back({running->second->supervisor, snapshot_->endpoints[old.value].slots});
-          engines_.erase(running);
-        }
-        engines_[endpoint.name] = fresh;
-      } else if (old) {
-        runtime.slots = snapshot_->endpoints[old.value].slots;
-      }
-      runtime.destination.address.path = engines_[endpoint.name]->supervisor->socket_path();
-      runtime.engine_restarts = engines_[endpoint.name]->restarts;
+      auto engine = prepare_engine(endpoint, *own.engine);
+      if (!engine) return std::unexpected(engine.error());
+      runtime.destination.address.path = (*engine)->supervisor->socket_path();
       runtime.destination.host_header = "localhost";
       runtime.destination.base_path = "/v1";
+      runtime.engine_restarts = (*engine)->restarts;
+      prepared.engines[endpoint.name] = std::move(*engine);
     } else {
       const config::RemoteSettings& remote = *own.remote;
       runtime.destination.address = {.host = remote.host, .port = remote.port, .path = {}, .tls = remote.tls};
@@ -111,53 +105,50 @@ Result<std::shared_ptr<const Snapshot>> Control::build(config::Settings settings
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;
       runtime.destination.ca_file = remote.ca_file;
-      if (old && snapshot_->endpoints[old.value].destination == runtime.destination) {
-        runtime.slots = snapshot_->endpoints[old.value].slots;
-      }
     }
-    if (!runtime.slots) runtime.slots = std::make_shared<fleet::SlotCounter>();
-    runtime.slots->limit.store(endpoint.slots, std::memory_order_relaxed);
+    // The same endpoint keeps its slots: what runs there goes on counting.
+    if (old && snapshot_->endpoints[old.value].destination == runtime.destination) {
+      runtime.slots = snapshot_->endpoints[old.value].slots;
+    } else {
+      runtime.slots = std::make_shared<fleet::SlotCounter>();
+    }
     for (const fleet::EndpointModel& model : endpoint.models) {
       const SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
                             endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai"};
-      const auto known = std::ranges::find(snapshot->series, name);
-      if (known == snapshot->series.end() && snapshot->series.size() == kMaxSeries) {
+      const auto known = std::ranges::find(snapshot.series, name);
+      if (known == snapshot.series.end() && snapshot.series.size() == kMaxSeries) {
         return fail(ErrorCode::kConfig, fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
                                                     "begin anew",
                                                     kMaxSeries));
       }
-      runtime.series.push_back(static_cast<std::uint32_t>(known - snapshot->series.begin()));
-      if (known == snapshot->series.end()) snapshot->series.push_back(name);
+      runtime.series.push_back(static_cast<std::uint32_t>(known - snapshot.series.begin()));
+      if (known == snapshot.series.end()) snapshot.series.push_back(name);
     }
-    snapshot->endpoints.push_back(std::move(runtime));
+    snapshot.endpoints.push_back(std::move(runtime));
   }
-  snapshot->settings = std::move(settings);
-  return std::shared_ptr<const Snapshot>(std::move(snapshot));
+  snapshot.settings = std::move(settings);
+  return prepared;
 }
 
 Result<void> Control::put_in_force(config::Settings settings) {
-  auto built = build(std::move(settings));
-  if (!built) return std::unexpected(built.error());
-  const std::shared_ptr<const Snapshot> snapshot = *built;
+  auto prepared = prepare(std::move(settings));
+  if (!prepared) return std::unexpected(prepared.error());
+  const std::shared_ptr<const Snapshot> snapshot = prepared->snapshot;
   std::vector<upstream::Destination> destinations;
   for (const EndpointRuntime& endpoint : snapshot->endpoints) destinations.push_back(endpoint.destination);
   if (auto published = door_.publish(snapshot->fleet().number, std::move(destinations)); !published) return published;
 
-  // Engines of endpoints that are gone stop once nothing runs there any more.
-  for (auto engine = engines_.begin(); engine != engines_.end();) {
-    const bool wanted = std::ranges::any_of(snapshot->fleet().endpoints, [&](const fleet::Endpoint& endpoint) {
-      return endpoint.name == engine->first && endpoint.kind == fleet::EndpointKind::kEngine;
-    });
-    if (wanted) {
-      ++engine;
-      continue;
-    }
-    const EndpointIndex old = index_of(engine->first);
-    retired_.push_back({engine->second->supervisor,
-                        old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
-    engine = engines_.erase(engine);
+  // From here on nothing fails.
+  for (const auto& [name, engine] : engines_) {
+    const auto kept = prepared->engines.find(name);
+    if (kept != prepared->engines.end() && kept->second == engine) continue;
+    const EndpointIndex old = index_of(name);
+    retired_.push_back({engine->supervisor, old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
   }
-
+  engines_ = std::move(prepared->engines);
+  for (std::size_t i = 0; i < snapshot->endpoints.size(); ++i) {
+    snapshot->endpoints[i].slots->limit.store(snapshot->fleet().endpoints[i].slots, std::memory_order_relaxed);
+  }
   const auto before = snapshot_;
   snapshot_ = snapshot;
   if (!learner_) {
@@ -187,7 +178,11 @@ Result<void> Control::put_in_force(config::Settings settings) {
   return {};
 }
 
-Result<void> Control::begin(config::Settings settings) { return put_in_force(std::move(settings)); }
+// Signals are caught from here on: one that comes before the thread runs waits for it instead of ending the process.
+Result<void> Control::begin(config::Settings settings) {
+  await_signal();
+  return put_in_force(std::move(settings));
+}
 
 EndpointIndex Control::index_of(std::string_view endpoint) const {
   if (!snapshot_) return {};
@@ -201,7 +196,6 @@ EndpointIndex Control::index_of(std::string_view endpoint) const {
 
 void Control::run() {
   shard_.post([this] {
-    await_signal();
     watch_file();
     tick();
   });
@@ -226,12 +220,16 @@ void Control::tick() {
         std::make_shared<const PublishedConditions>(PublishedConditions{snapshot_->fleet().number, conditions_});
     for (Worker* worker : workers_) worker->adopt(published);
   }
-  common_.ready.store(std::ranges::any_of(conditions_.endpoints,
-                                          [](const fleet::EndpointConditions& endpoint) {
-                                            return endpoint.health != fleet::Health::kDown;
-                                          }),
+  // Ready: an endpoint is known to answer; or none is known yet, but no engine is still reading its model either.
+  const auto any = [this](fleet::Health health) {
+    return std::ranges::any_of(conditions_.endpoints, [health](const fleet::EndpointConditions& endpoint) { return endpoint.health == health; });
+  };
+  const bool loading = std::ranges::any_of(engines_, [](const auto& each) { return each.second->supervisor->state() == engine::State::kStarting; });
+  common_.ready.store(any(fleet::Health::kHealthy) || (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
                       std::memory_order_relaxed);
-  std::erase_if(retired_, [](const Retired& retired) { return retired.slots->taken.load(std::memory_order_relaxed) == 0; });
+  std::erase_if(retired_, [](Retired& retired) {
+    return --retired.ticks_left <= 0 && retired.slots->taken.load(std::memory_order_relaxed) == 0;
+  });
   probe_due(now);
   shard_.timers().start(publish_timer_, kPublishPeriod, *this, kPublishTimer);
 }

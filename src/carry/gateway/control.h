@@ -49,9 +49,17 @@ class Control final : private net::TimerOwner {
     std::uint64_t generation = 0;
     std::shared_ptr<std::atomic<std::uint64_t>> restarts = std::make_shared<std::atomic<std::uint64_t>>(0);
   };
+  using Engines = std::map<std::string, std::shared_ptr<Engine>, std::less<>>;
+  // An engine that no configuration names any more: it stops once nothing runs there and every shard knows.
   struct Retired {
     std::shared_ptr<engine::Supervisor> supervisor;
     std::shared_ptr<fleet::SlotCounter> slots;
+    int ticks_left = 5;
+  };
+  // What would come into force; nothing in force is touched until all of it is there.
+  struct Prepared {
+    std::shared_ptr<Snapshot> snapshot;
+    Engines engines;
   };
   struct Watched {  // an endpoint's probing
     std::unique_ptr<Probe> probe;
@@ -61,7 +69,8 @@ class Control final : private net::TimerOwner {
   };
 
   void on_timer(std::uint32_t tag) override;
-  Result<std::shared_ptr<const Snapshot>> build(config::Settings settings);
+  Result<Prepared> prepare(config::Settings settings);
+  Result<std::shared_ptr<Engine>> prepare_engine(const fleet::Endpoint& endpoint, const config::EngineSettings& wanted);
   Result<void> put_in_force(config::Settings settings);
   void tick();
   void probe_due(Instant now);
@@ -84,7 +93,7 @@ class Control final : private net::TimerOwner {
   std::unique_ptr<placement::Learner> learner_;
   fleet::Conditions conditions_;
   std::vector<Watched> watched_;
-  std::map<std::string, std::shared_ptr<Engine>, std::less<>> engines_;
+  Engines engines_;
   std::vector<Retired> retired_;
   std::uint64_t next_generation_ = 1;
   net::Timer publish_timer_;

@@ -70,8 +70,9 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void settle(flight::Ending ending);
   void record_failed_attempt(flight::Failure failure);
   Error error_of(const flight::Action& action) const;
-  void send_stream_head();
-  void flush_batch();
+  enum class Last : std::uint8_t { kNo, kYes };
+  std::string stream_head();
+  void flush_batch(Last last = Last::kNo);
   void send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
                      std::size_t body_size);
   void read_stream(std::string_view bytes);
@@ -109,6 +110,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::uint16_t upstream_status_ = 0;
   std::string retry_after_;
   std::string upstream_request_id_;
+  std::uint64_t folded_bytes_ = 0;
   std::string body_;   // of a whole answer or a refusal
   std::string batch_;  // frames to send with the next write
   std::array<std::string, kFrameSlots> frames_;
@@ -129,6 +131,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   ErrorCode error_ = ErrorCode::kInternal;
   bool failed_ = false;
   bool streamed_ = false;
+  bool never_again_ = false;  // the endpoint of the running attempt will not serve this request
   bool recorded_ = false;  // the running attempt's failure has been noted
   std::vector<std::string_view> slices_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <fstream>
 #include <memory>
@@ -51,6 +52,8 @@ Result<Url> read_url(std::string_view text) {
   return url;
 }
 
+constexpr std::chrono::seconds kSilenceLimit(60);
+
 class Hasher {
  public:
   Hasher() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
@@ -68,10 +71,11 @@ class Hasher {
 class Fetching final : public net::ClientStream::Owner, public http::ResponseReader::Visitor {
  public:
   Fetching(net::Loop& loop, std::ofstream& file, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
-      : stream_(loop), reader_({}), file_(file), progress_(progress) {}
+      : stream_(loop), patience_(loop), reader_({}), file_(file), progress_(progress) {}
   void start(const Url& url, net::TlsContext* tls) {
     request_ = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: thalweg\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                           url.target, url.host);
+                           url.target, url.port == (url.tls ? 443 : 80) ? url.host : fmt::format("{}:{}", url.host, url.port));
+    await();
     stream_.connect({.host = url.host, .port = url.port, .path = {}, .tls = url.tls}, tls, *this, nullptr);
   }
   void on_connected(const net::error_code& failed) override {
@@ -114,13 +118,25 @@ class Fetching final : public net::ClientStream::Owner, public http::ResponseRea
   Hasher hasher;
 
  private:
-  void read() { stream_.read(buffer_.data(), buffer_.size() - http::kPadding, *this, nullptr); }
+  void await() {
+    patience_.expires_after(kSilenceLimit);
+    patience_.async_wait([this](const net::error_code& cancelled) {
+      if (!cancelled) end("nothing came for a minute");
+    });
+  }
+  void read() {
+    await();
+    stream_.read(buffer_.data(), buffer_.size() - http::kPadding, *this, nullptr);
+  }
   void end(std::string why) {
+    if (done_) return;
     done_ = true;
+    patience_.cancel();
     error = std::move(why);
     stream_.close();
   }
   net::ClientStream stream_;
+  net::asio::steady_timer patience_;
   http::ResponseReader reader_;
   std::ofstream& file_;
   const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
@@ -166,19 +182,23 @@ Result<void> fetch(const std::string& url, const Sha256& expected, const std::fi
     fetching.start(*read, tls.get());
     loop.run();
     out.close();
-    if (!fetching.error.empty()) return fail(ErrorCode::kIo, fmt::format("{}: {}", address, fetching.error));
+    std::error_code failed;
+    const auto give_up = [&](ErrorCode code, std::string why) {
+      std::filesystem::remove(part, failed);
+      return fail(code, std::move(why));
+    };
+    if (!fetching.error.empty()) return give_up(ErrorCode::kIo, fmt::format("{}: {}", address, fetching.error));
+    if (!out) return give_up(ErrorCode::kIo, fmt::format("{} cannot be written whole; is the disk full?", part.string()));
     if (fetching.status >= 300 && fetching.status < 400 && !fetching.location.empty()) {
       address = fetching.location.starts_with('/')
                     ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http", read->host, read->port, fetching.location)
                     : fetching.location;
       continue;
     }
-    if (fetching.status != 200) return fail(ErrorCode::kIo, fmt::format("{}: status {}", address, fetching.status));
+    if (fetching.status != 200) return give_up(ErrorCode::kIo, fmt::format("{}: status {}", address, fetching.status));
     const Sha256 got = fetching.hasher.end();
-    std::error_code failed;
     if (got != expected) {
-      std::filesystem::remove(part, failed);
-      return fail(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(got),
+      return give_up(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(got),
                                                    to_hex(expected)));
     }
     std::filesystem::rename(part, file, failed);

@@ -53,6 +53,7 @@ void refuse_connection(net::Socket socket) {
       "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"};
   net::error_code ignored;
   net::send_gathered(socket, kFull, 0, ignored);
+  socket.shutdown(net::Socket::shutdown_send, ignored);
 }
 
 }  // namespace

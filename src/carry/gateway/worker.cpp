@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "carry/gateway/connection.h"
 #include "carry/gateway/exchange.h"
@@ -22,7 +23,10 @@ Worker::Worker(std::uint32_t index, Common& shared) : shard(index), common(share
 Worker::~Worker() { shard.stop(); }
 
 void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
-  shard.post([this, snapshot = std::move(snapshot)]() mutable {
+  // A counter of its own: shards do not share the one that every request copies.
+  auto own = std::shared_ptr<const Snapshot>(std::make_shared<std::shared_ptr<const Snapshot>>(snapshot), snapshot.get());
+  shard.post([this, snapshot = std::move(own)]() mutable {
+    flush_observations();  // they name endpoints of the fleet before
     std::vector<upstream::Destination> destinations;
     for (const EndpointRuntime& endpoint : snapshot->endpoints) destinations.push_back(endpoint.destination);
     if (const auto published = door.publish(snapshot->fleet().number, std::move(destinations)); !published) {
@@ -79,6 +83,7 @@ void Worker::closed(Connection& connection) {
 void Worker::drain(Duration limit) {
   shard.post([this, limit] {
     draining = true;
+    drain_deadline = MonotonicClock::now() + limit;
     const auto all = connections_;
     for (const auto& connection : all) connection->drain(limit);
   });
@@ -93,7 +98,8 @@ void Worker::shut() {
   });
 }
 
-void Worker::observe(const placement::Observation& observation) {
+void Worker::observe(const placement::Observation& observation, std::uint64_t fleet_number) {
+  if (fleet_number != snapshot_->fleet().number) return;  // indices of another fleet
   observations_.push_back(observation);
   if (!observation_timer_.running()) shard.timers().start(observation_timer_, kObservationPeriod, *this, 0);
 }
@@ -117,16 +123,22 @@ void Worker::stop_waiting(Exchange& exchange) { waiting_.remove(&exchange); }
 
 void Worker::slot_came_free() {
   // The longest waiting are asked first, a few at a time; who still finds nothing keeps its place in the line.
+  // One that is woken may end at once and come back here: then another round follows instead of a call inside the call.
   if (waiting_.empty()) return;
-  std::array<Exchange*, kWokenAtOnce> first{};
-  std::size_t count = 0;
-  for (Exchange* exchange : waiting_) {
-    if (count == first.size()) break;
-    first[count++] = exchange;
+  wake_again_ = true;
+  if (std::exchange(waking_, true)) return;
+  while (std::exchange(wake_again_, false)) {
+    std::array<Exchange*, kWokenAtOnce> first{};
+    std::size_t count = 0;
+    for (Exchange* exchange : waiting_) {
+      if (count == first.size()) break;
+      first[count++] = exchange;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::ranges::find(waiting_, first[i]) != waiting_.end()) first[i]->on_slot_free();
+    }
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (std::ranges::find(waiting_, first[i]) != waiting_.end()) first[i]->on_slot_free();
-  }
+  waking_ = false;
 }
 
 }  // namespace thalweg::gateway

@@ -57,7 +57,7 @@ class Worker final : private net::TimerOwner {
   // On the shard's thread.
   void open(net::Socket socket);
   void closed(Connection& connection);
-  void observe(const placement::Observation& observation);
+  void observe(const placement::Observation& observation, std::uint64_t fleet_number);
   /// Asked at admission, so that settlement never waits for the log.
   bool log_has_room() const { return !common.log_on || log.has_room(promised_lines); }
   void write_line(const telemetry::AccessLine& line);
@@ -77,6 +77,7 @@ class Worker final : private net::TimerOwner {
   RequestIds ids;
   RetryBudget retries;
   bool draining = false;
+  Instant drain_deadline{};
 
  private:
   void on_timer(std::uint32_t tag) override;
@@ -89,6 +90,8 @@ class Worker final : private net::TimerOwner {
   std::list<Exchange*> waiting_;
   std::vector<placement::Observation> observations_;
   net::Timer observation_timer_;
+  bool waking_ = false;
+  bool wake_again_ = false;
 };
 
 }  // namespace thalweg::gateway

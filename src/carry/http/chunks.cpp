@@ -19,7 +19,9 @@ bool is_token(char c) {
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
-bool is_visible(char c) { return c == '\t' || (c >= ' ' && c <= '~'); }
+bool is_visible(char c) {
+  return c == '\t' || (c >= ' ' && c <= '~');
+}
 
 constexpr std::uint8_t kMaxSizeDigits = 15;  // below 2^60
 
@@ -114,7 +116,8 @@ Result<ChunkReader::Step> ChunkReader::next(std::string_view bytes) {
         if (c != '\n') return malformed("a chunked body must end in CRLF");
         at_ = At::kEnd;
         return Step{i + 1, {}, true};
-      case At::kEnd: return Step{i, {}, true};
+      case At::kEnd:
+        return Step{i, {}, true};
     }
   }
   return Step{i, {}, at_ == At::kEnd};

@@ -1,5 +1,5 @@
-// The chunked transfer coding (RFC 9112, section 7.1), read strictly: hexadecimal size, CRLF everywhere, short extensions passed
-// over, trailers bounded and passed over. Used in this room only.
+// The chunked transfer coding (RFC 9112, section 7.1), read strictly: hexadecimal size, CRLF everywhere, short
+// extensions passed over, trailers bounded and passed over. Used in this room only.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace thalweg::http {
 
-inline constexpr std::size_t kMaxChunkExtension = 256;        // bytes of one chunk's extensions
-inline constexpr std::size_t kMaxChunkExtensions = 16 * 1024; // of all of one message
+inline constexpr std::size_t kMaxChunkExtension = 256;         // bytes of one chunk's extensions
+inline constexpr std::size_t kMaxChunkExtensions = 16 * 1024;  // of all of one message
 inline constexpr std::size_t kMaxTrailerBytes = 8 * 1024;
 
 class ChunkReader {
@@ -19,9 +19,9 @@ class ChunkReader {
   explicit ChunkReader(ErrorCode malformed) : malformed_(malformed) {}
 
   struct Step {
-    std::size_t taken = 0;   // bytes read
-    std::string_view data;   // the last `data.size()` bytes of those, when they are content
-    bool ended = false;      // the last chunk and its trailers are read
+    std::size_t taken = 0;  // bytes read
+    std::string_view data;  // the last `data.size()` bytes of those, when they are content
+    bool ended = false;     // the last chunk and its trailers are read
   };
   /// Reads on until some content, the end, or the end of `bytes`.
   Result<Step> next(std::string_view bytes);

@@ -7,9 +7,13 @@
 namespace thalweg::http {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t';
+}
 
-std::string_view reason_of(const llhttp_t& parser) { return parser.reason != nullptr ? parser.reason : "malformed head"; }
+std::string_view reason_of(const llhttp_t& parser) {
+  return parser.reason != nullptr ? parser.reason : "malformed head";
+}
 
 }  // namespace
 
@@ -26,17 +30,25 @@ bool equals_lower(std::string_view any_case, std::string_view lower_case) {
 Known identify(std::string_view name) {
   const auto is = [name](std::string_view known) { return equals_lower(name, known); };
   switch (name.size()) {
-    case 4: return is("host") ? Known::kHost : Known::kNone;
+    case 4:
+      return is("host") ? Known::kHost : Known::kNone;
     case 6:
       if (is("origin")) return Known::kOrigin;
       return is("expect") ? Known::kExpect : Known::kNone;
-    case 7: return is("upgrade") ? Known::kUpgrade : Known::kNone;
-    case 10: return is("connection") ? Known::kConnection : Known::kNone;
-    case 12: return is("content-type") ? Known::kContentType : Known::kNone;
-    case 13: return is("authorization") ? Known::kAuthorization : Known::kNone;
-    case 14: return is("content-length") ? Known::kContentLength : Known::kNone;
-    case 17: return is("transfer-encoding") ? Known::kTransferEncoding : Known::kNone;
-    default: return Known::kNone;
+    case 7:
+      return is("upgrade") ? Known::kUpgrade : Known::kNone;
+    case 10:
+      return is("connection") ? Known::kConnection : Known::kNone;
+    case 12:
+      return is("content-type") ? Known::kContentType : Known::kNone;
+    case 13:
+      return is("authorization") ? Known::kAuthorization : Known::kNone;
+    case 14:
+      return is("content-length") ? Known::kContentLength : Known::kNone;
+    case 17:
+      return is("transfer-encoding") ? Known::kTransferEncoding : Known::kNone;
+    default:
+      return Known::kNone;
   }
 }
 
@@ -105,7 +117,9 @@ int HeadScanner::on_value(llhttp_t* parser, const char* at, std::size_t length) 
   return self.note(self.fields_.back().value, at, length);
 }
 
-int HeadScanner::on_end(llhttp_t*) { return HPE_PAUSED; }
+int HeadScanner::on_end(llhttp_t*) {
+  return HPE_PAUSED;
+}
 
 Result<std::optional<std::uint32_t>> HeadScanner::advance(std::string_view bytes, std::uint32_t offset) {
   base_ = bytes.data() - offset;
@@ -117,7 +131,8 @@ Result<std::optional<std::uint32_t>> HeadScanner::advance(std::string_view bytes
                 fmt::format("the head has more than {} fields; send fewer", kMaxHeaderFields));
   }
   if (folded_) return malformed("a header field is folded over several lines; send it on one line");
-  if (error == HPE_PAUSED_H2_UPGRADE || (type_ == HTTP_REQUEST && llhttp_.method == HTTP_PRI && error != HPE_INVALID_METHOD)) {
+  if (error == HPE_PAUSED_H2_UPGRADE ||
+      (type_ == HTTP_REQUEST && llhttp_.method == HTTP_PRI && error != HPE_INVALID_METHOD)) {
     return malformed("this is HTTP/2; this port speaks HTTP/1.1 only");
   }
   return malformed(fmt::format("malformed HTTP head: {}", reason_of(llhttp_)));
@@ -130,7 +145,8 @@ Result<void> HeadScanner::settle_first_line(std::string_view head, std::size_t& 
                        target_.end > target_.begin;
     const std::string_view rest = head.substr(target_.end, 11);
     if (!whole || (rest != " HTTP/1.1\r\n" && rest != " HTTP/1.0\r\n")) {
-      return malformed("malformed request line; it must be exactly `METHOD target HTTP/1.1` and CRLF (HTTP/1.0 is taken too)");
+      return malformed(
+          "malformed request line; it must be exactly `METHOD target HTTP/1.1` and CRLF (HTTP/1.0 is taken too)");
     }
     at = target_.end + rest.size();
     return {};
@@ -142,7 +158,8 @@ Result<void> HeadScanner::settle_first_line(std::string_view head, std::size_t& 
     return malformed("malformed status line");
   }
   for (const std::size_t digit : {9u, 10u, 11u}) {
-    if (head[digit] < '0' || head[digit] > '9') return malformed("malformed status line: the status must have three digits");
+    if (head[digit] < '0' || head[digit] > '9')
+      return malformed("malformed status line: the status must have three digits");
   }
   if (head[12] != ' ' && head[12] != '\r') return malformed("malformed status line: the status must have three digits");
   if (llhttp_.status_code < 100 || llhttp_.status_code > 599) {
@@ -205,7 +222,8 @@ Result<HeadScanner::Framing> HeadScanner::framing(std::string_view head) const {
   Framing framing;
   const std::uint8_t lengths = count(Known::kContentLength);
   const std::uint8_t codings = count(Known::kTransferEncoding);
-  if (lengths != 0 && codings != 0) return malformed("both Content-Length and Transfer-Encoding are given; send one of them");
+  if (lengths != 0 && codings != 0)
+    return malformed("both Content-Length and Transfer-Encoding are given; send one of them");
   if (lengths > 1) return malformed("Content-Length is given more than once; send it once");
   if (codings > 1) return malformed("Transfer-Encoding is given more than once; send `chunked` once");
   if (codings == 1) {
@@ -218,7 +236,8 @@ Result<HeadScanner::Framing> HeadScanner::framing(std::string_view head) const {
   if (lengths == 1) {
     const std::string_view digits = first(Known::kContentLength, head);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), framing.length);
-    const bool plain = !digits.empty() && digits.front() >= '0' && digits.front() <= '9' && (digits.front() != '0' || digits.size() == 1);
+    const bool plain = !digits.empty() && digits.front() >= '0' && digits.front() <= '9' &&
+                       (digits.front() != '0' || digits.size() == 1);
     // 2^62 bytes: far above any limit, and sums of two such lengths don't overflow.
     if (!plain || error != std::errc() || end != digits.data() + digits.size() || framing.length > (1ULL << 62)) {
       return malformed("Content-Length must be one plain decimal number");

@@ -1,7 +1,11 @@
-// A message's head: llhttp finds the pieces, and then every byte of the head must be accounted for by RFC 9112's strict grammar
-// (`METHOD SP target SP HTTP/1.x CRLF`, `name ":" OWS value OWS CRLF`, `CRLF`). So what llhttp 8.1 lets through between the
-// pieces (lone CR, folded lines, spaces before a colon) can't be read differently by another server. Used in this room only.
+// A message's head: llhttp finds the pieces, and then every byte of the head must be accounted for by RFC 9112's strict
+// grammar
+// (`METHOD SP target SP HTTP/1.x CRLF`, `name ":" OWS value OWS CRLF`, `CRLF`). So what llhttp 8.1 lets through between
+// the pieces (lone CR, folded lines, spaces before a colon) can't be read differently by another server. Used in this
+// room only.
 #pragma once
+
+#include <llhttp.h>
 
 #include <array>
 #include <cstdint>
@@ -11,8 +15,6 @@
 
 #include "base/result.h"
 #include "carry/http/message.h"
-
-#include <llhttp.h>
 
 namespace thalweg::http {
 

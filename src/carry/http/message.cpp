@@ -16,19 +16,31 @@ std::string_view find(std::span<const Field> fields, std::string_view name) {
 
 std::string_view name_of(Method method) {
   switch (method) {
-    case Method::kGet: return "GET";
-    case Method::kHead: return "HEAD";
-    case Method::kPost: return "POST";
-    case Method::kPut: return "PUT";
-    case Method::kDelete: return "DELETE";
-    case Method::kOptions: return "OPTIONS";
-    case Method::kPatch: return "PATCH";
-    case Method::kOther: break;
+    case Method::kGet:
+      return "GET";
+    case Method::kHead:
+      return "HEAD";
+    case Method::kPost:
+      return "POST";
+    case Method::kPut:
+      return "PUT";
+    case Method::kDelete:
+      return "DELETE";
+    case Method::kOptions:
+      return "OPTIONS";
+    case Method::kPatch:
+      return "PATCH";
+    case Method::kOther:
+      break;
   }
   return "OTHER";
 }
 
-std::string_view RequestHead::field(std::string_view name) const { return find(fields, name); }
-std::string_view ResponseHead::field(std::string_view name) const { return find(fields, name); }
+std::string_view RequestHead::field(std::string_view name) const {
+  return find(fields, name);
+}
+std::string_view ResponseHead::field(std::string_view name) const {
+  return find(fields, name);
+}
 
 }  // namespace thalweg::http

@@ -1,5 +1,5 @@
-// HTTP/1.1 messages read without I/O: the caller owns the bytes, these readers say what they mean. llhttp does the grammar;
-// what it lets through and another server might read differently is refused here.
+// HTTP/1.1 messages read without I/O: the caller owns the bytes, these readers say what they mean. llhttp does the
+// grammar; what it lets through and another server might read differently is refused here.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace thalweg::http {
 
-/// Readers may look at, but give no meaning to, this many bytes behind what they are given (simdjson's padding, rounded up):
-/// every buffer handed to a reader or dialect is allocated that much longer.
+/// Readers may look at, but give no meaning to, this many bytes behind what they are given (simdjson's padding, rounded
+/// up): every buffer handed to a reader or dialect is allocated that much longer.
 inline constexpr std::size_t kPadding = 64;
 
 inline constexpr std::size_t kMaxHeaderFields = 100;
@@ -47,7 +47,8 @@ struct RequestHead {
   std::string_view field(std::string_view name) const;
 };
 
-/// Reads one request out of a growing, contiguous buffer. The buffer may move between calls: views are made anew by head().
+/// Reads one request out of a growing, contiguous buffer. The buffer may move between calls: views are made anew by
+/// head().
 class RequestReader {
  public:
   struct Limits {
@@ -62,9 +63,9 @@ class RequestReader {
   RequestReader& operator=(const RequestReader&) = delete;
 
   /// `buffer` holds all bytes of this message so far (from its first byte) and perhaps bytes of the next. Stops once at
-  /// kHeadDone so that the caller can judge the head; call again to go on to the body. A chunked body is decoded in place.
-  /// Errors: kInvalidRequest (ambiguous or malformed: both lengths, two lengths, obs-fold, bad chunking, a missing or double
-  /// Host, control bytes), kHeadersTooLarge, kTooLarge. After an error the connection must be closed.
+  /// kHeadDone so that the caller can judge the head; call again to go on to the body. A chunked body is decoded in
+  /// place. Errors: kInvalidRequest (ambiguous or malformed: both lengths, two lengths, obs-fold, bad chunking, a
+  /// missing or double Host, control bytes), kHeadersTooLarge, kTooLarge. After an error the connection must be closed.
   Result<State> advance(std::span<char> buffer);
 
   /// Valid from kHeadDone on. Views point into `buffer`, which must be the one given last.
@@ -87,7 +88,7 @@ class RequestReader {
 struct ResponseHead {
   std::uint16_t status = 0;
   std::span<const Field> fields;
-  bool keep_alive = true;  // the connection may be used again after this answer
+  bool keep_alive = true;     // the connection may be used again after this answer
   bool event_stream = false;  // Content-Type: text/event-stream
   bool json = false;          // Content-Type: application/json (or +json)
   std::string_view field(std::string_view name) const;
@@ -103,7 +104,7 @@ class ResponseReader {
    public:
     virtual void on_head(const ResponseHead& head) = 0;
     virtual void on_body(std::string_view bytes) = 0;  // decoded, in pieces as they come
-    virtual void on_end() = 0;                          // the framing says the answer is whole
+    virtual void on_end() = 0;                         // the framing says the answer is whole
 
    protected:
     ~Visitor() = default;
@@ -114,14 +115,16 @@ class ResponseReader {
   ResponseReader(const ResponseReader&) = delete;
   ResponseReader& operator=(const ResponseReader&) = delete;
 
-  /// Interim 1xx answers are passed over. Bytes after the end are an error (kUpstreamFailed): nothing was asked for yet.
+  /// Interim 1xx answers are passed over. Bytes after the end are an error (kUpstreamFailed): nothing was asked for
+  /// yet.
   Result<void> advance(std::string_view bytes, Visitor& visitor);
   /// The connection ended. on_end() if the framing allows that (neither length nor chunks), else kTruncated.
   Result<void> finish(Visitor& visitor);
   bool done() const;
   bool reusable() const;  // done, keep-alive, and nothing left over
   bool started() const;   // at least one byte of an answer came: the request was not lost on an idle connection
-  /// Before the answer comes: the request was HEAD, so that its answer has no body whatever its lengths say. reset() clears it.
+  /// Before the answer comes: the request was HEAD, so that its answer has no body whatever its lengths say. reset()
+  /// clears it.
   void set_head_request(bool head_request);
   void reset();
 

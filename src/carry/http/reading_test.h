@@ -15,9 +15,15 @@ namespace thalweg::http {
 /// Sizes of the pieces that `total` bytes arrive in.
 using Cuts = std::vector<std::size_t>;
 
-inline Cuts whole(std::size_t total) { return {total}; }
-inline Cuts byte_by_byte(std::size_t total) { return Cuts(total, 1); }
-inline Cuts two_pieces(std::size_t total, std::size_t first) { return {first, total - first}; }
+inline Cuts whole(std::size_t total) {
+  return {total};
+}
+inline Cuts byte_by_byte(std::size_t total) {
+  return Cuts(total, 1);
+}
+inline Cuts two_pieces(std::size_t total, std::size_t first) {
+  return {first, total - first};
+}
 
 inline Cuts random_cuts(std::size_t total, std::mt19937_64& random) {
   Cuts cuts;
@@ -51,7 +57,8 @@ inline ReadRequest read_request(std::string_view bytes, const Cuts& cuts, Reques
   std::size_t arrived = 0;
   for (const std::size_t cut : cuts) {
     std::vector<char> moved(buffer);
-    moved.insert(moved.end(), bytes.begin() + static_cast<std::ptrdiff_t>(arrived), bytes.begin() + static_cast<std::ptrdiff_t>(arrived + cut));
+    moved.insert(moved.end(), bytes.begin() + static_cast<std::ptrdiff_t>(arrived),
+                 bytes.begin() + static_cast<std::ptrdiff_t>(arrived + cut));
     arrived += cut;
     buffer.swap(moved);
     auto state = reader.advance(buffer);
@@ -87,6 +94,8 @@ inline ReadRequest read_request(std::string_view bytes, const Cuts& cuts, Reques
   return told;
 }
 
-inline ReadRequest read_request(std::string_view bytes) { return read_request(bytes, whole(bytes.size())); }
+inline ReadRequest read_request(std::string_view bytes) {
+  return read_request(bytes, whole(bytes.size()));
+}
 
 }  // namespace thalweg::http

@@ -9,31 +9,45 @@
 namespace thalweg::http {
 namespace {
 
-// RFC 9112, section 2.2: a server should pass over at least one empty line before a request; some old clients send one after
-// a body.
+// RFC 9112, section 2.2: a server should pass over at least one empty line before a request; some old clients send one
+// after a body.
 constexpr int kMaxEmptyLines = 2;
 // What chunk framing may cost beyond the content itself: the buffer holds it until the message is done.
 constexpr std::size_t kChunkOverhead = 64 * 1024;
 
 Method method_of(std::uint8_t method) {
   switch (method) {
-    case HTTP_GET: return Method::kGet;
-    case HTTP_HEAD: return Method::kHead;
-    case HTTP_POST: return Method::kPost;
-    case HTTP_PUT: return Method::kPut;
-    case HTTP_DELETE: return Method::kDelete;
-    case HTTP_OPTIONS: return Method::kOptions;
-    case HTTP_PATCH: return Method::kPatch;
-    default: return Method::kOther;
+    case HTTP_GET:
+      return Method::kGet;
+    case HTTP_HEAD:
+      return Method::kHead;
+    case HTTP_POST:
+      return Method::kPost;
+    case HTTP_PUT:
+      return Method::kPut;
+    case HTTP_DELETE:
+      return Method::kDelete;
+    case HTTP_OPTIONS:
+      return Method::kOptions;
+    case HTTP_PATCH:
+      return Method::kPatch;
+    default:
+      return Method::kOther;
   }
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
-/// A name, IPv4 address or bracketed IPv6 address, and perhaps a port. Commas and other delimiters that RFC 3986 would allow
-/// in a registered name are not used by any, and could be read as two hosts.
+/// A name, IPv4 address or bracketed IPv6 address, and perhaps a port. Commas and other delimiters that RFC 3986 would
+/// allow in a registered name are not used by any, and could be read as two hosts.
 bool is_host(std::string_view host) {
   std::size_t at = 0;
   if (host.starts_with('[')) {
@@ -83,7 +97,10 @@ struct Target {
 
 struct RequestReader::Parser {
   explicit Parser(Limits wanted)
-      : limits(wanted), body_limit(wanted.body_bytes), scanner(HTTP_REQUEST, ErrorCode::kInvalidRequest), chunks(ErrorCode::kInvalidRequest) {}
+      : limits(wanted),
+        body_limit(wanted.body_bytes),
+        scanner(HTTP_REQUEST, ErrorCode::kInvalidRequest),
+        chunks(ErrorCode::kInvalidRequest) {}
 
   Result<State> read_head(std::span<char> buffer);
   Result<void> judge_head(std::string_view bytes);
@@ -98,8 +115,8 @@ struct RequestReader::Parser {
   ChunkReader chunks;
   State state = State::kHead;
   int empty_lines = 0;
-  std::size_t begin = 0;     // of the head, after empty lines
-  std::size_t read = 0;      // bytes of the buffer that were looked at
+  std::size_t begin = 0;  // of the head, after empty lines
+  std::size_t read = 0;   // bytes of the buffer that were looked at
   std::size_t head_end = 0;
   std::size_t body_end = 0;  // of the body as decoded
   std::size_t end = 0;       // of the message
@@ -111,18 +128,22 @@ struct RequestReader::Parser {
 };
 
 RequestReader::RequestReader(Limits limits) : parser_(new Parser(limits)) {}
-RequestReader::~RequestReader() { delete parser_; }
+RequestReader::~RequestReader() {
+  delete parser_;
+}
 
 Result<RequestReader::State> RequestReader::advance(std::span<char> buffer) {
   Parser& parser = *parser_;
   switch (parser.state) {
-    case State::kHead: return parser.read_head(buffer);
+    case State::kHead:
+      return parser.read_head(buffer);
     case State::kHeadDone:
       if (parser.framing.chunked) {
         parser.body_end = parser.read = parser.head_end;
       } else {
         if (parser.framing.length > parser.body_limit) {
-          return fail(ErrorCode::kTooLarge, fmt::format("the body has {} bytes; at most {} are taken", parser.framing.length, parser.body_limit));
+          return fail(ErrorCode::kTooLarge, fmt::format("the body has {} bytes; at most {} are taken",
+                                                        parser.framing.length, parser.body_limit));
         }
         parser.body_end = parser.end = parser.head_end + parser.framing.length;
       }
@@ -132,7 +153,8 @@ Result<RequestReader::State> RequestReader::advance(std::span<char> buffer) {
       if (parser.framing.chunked) return parser.read_chunks(buffer);
       if (buffer.size() >= parser.end) parser.state = State::kDone;
       return parser.state;
-    case State::kDone: break;
+    case State::kDone:
+      break;
   }
   return State::kDone;
 }
@@ -161,7 +183,8 @@ Result<RequestReader::State> RequestReader::Parser::read_head(std::span<char> bu
     }
   }
   if (read - begin >= limits.head_bytes) {
-    return fail(ErrorCode::kHeadersTooLarge, fmt::format("the request line and fields have more than {} bytes", limits.head_bytes));
+    return fail(ErrorCode::kHeadersTooLarge,
+                fmt::format("the request line and fields have more than {} bytes", limits.head_bytes));
   }
   return State::kHead;
 }
@@ -171,13 +194,16 @@ Result<void> RequestReader::Parser::judge_head(std::string_view bytes) {
   if (scanner.method() == HTTP_CONNECT) {
     return fail(ErrorCode::kInvalidRequest, "CONNECT is not served: this is no forward proxy");
   }
-  // Java's HttpClient asks for h2c with every first request; RFC 9110, section 7.8 lets a server go on as if it had not.
+  // Java's HttpClient asks for h2c with every first request; RFC 9110, section 7.8 lets a server go on as if it had
+  // not.
   if (scanner.has(Known::kUpgrade) && !equals_lower(scanner.first(Known::kUpgrade, bytes), "h2c")) {
     return fail(ErrorCode::kInvalidRequest, "no other protocol can be switched to here; leave the Upgrade field out");
   }
-  for (const auto& [known, name] : {std::pair{Known::kAuthorization, "Authorization"}, std::pair{Known::kContentType, "Content-Type"},
-                                   std::pair{Known::kOrigin, "Origin"}, std::pair{Known::kExpect, "Expect"}}) {
-    if (scanner.count(known) > 1) return fail(ErrorCode::kInvalidRequest, fmt::format("{} is given more than once; send it once", name));
+  for (const auto& [known, name] :
+       {std::pair{Known::kAuthorization, "Authorization"}, std::pair{Known::kContentType, "Content-Type"},
+        std::pair{Known::kOrigin, "Origin"}, std::pair{Known::kExpect, "Expect"}}) {
+    if (scanner.count(known) > 1)
+      return fail(ErrorCode::kInvalidRequest, fmt::format("{} is given more than once; send it once", name));
   }
   if (scanner.has(Known::kExpect) && !equals_lower(scanner.first(Known::kExpect, bytes), "100-continue")) {
     return fail(ErrorCode::kInvalidRequest, "the only expectation that can be met is `Expect: 100-continue`");
@@ -192,7 +218,8 @@ Result<void> RequestReader::Parser::judge_head(std::string_view bytes) {
 }
 
 Result<void> RequestReader::Parser::judge_host(std::string_view bytes) {
-  if (scanner.count(Known::kHost) > 1) return fail(ErrorCode::kInvalidRequest, "Host is given more than once; send it once");
+  if (scanner.count(Known::kHost) > 1)
+    return fail(ErrorCode::kInvalidRequest, "Host is given more than once; send it once");
   if (!scanner.has(Known::kHost)) {
     if (scanner.minor_version() == 0) return {};
     return fail(ErrorCode::kInvalidRequest, "Host is missing; HTTP/1.1 needs it");
@@ -205,8 +232,8 @@ Result<void> RequestReader::Parser::judge_host(std::string_view bytes) {
   return {};
 }
 
-// llhttp has refused control bytes, spaces and bytes above 0x7F. What is refused here is what a browser would have encoded, a
-// fragment, and a backslash in the path (which some servers read as a slash).
+// llhttp has refused control bytes, spaces and bytes above 0x7F. What is refused here is what a browser would have
+// encoded, a fragment, and a backslash in the path (which some servers read as a slash).
 Result<Target> RequestReader::Parser::split_target(std::string_view bytes) const {
   const std::string_view text = scanner.target().of(bytes);
   const std::uint32_t first = scanner.target().begin;
@@ -214,24 +241,28 @@ Result<Target> RequestReader::Parser::split_target(std::string_view bytes) const
     return Slice{first + static_cast<std::uint32_t>(from), first + static_cast<std::uint32_t>(to)};
   };
   if (text == "*") {
-    if (scanner.method() != HTTP_OPTIONS) return fail(ErrorCode::kInvalidRequest, "the target `*` goes with OPTIONS only");
+    if (scanner.method() != HTTP_OPTIONS)
+      return fail(ErrorCode::kInvalidRequest, "the target `*` goes with OPTIONS only");
     return Target{slice(0, 1), {}, {}};
   }
   Target found;
   std::size_t path = 0;
   if (text.front() != '/') {
     const std::size_t scheme = text.find("://");
-    if (scheme == text.npos || (!equals_lower(text.substr(0, scheme), "http") && !equals_lower(text.substr(0, scheme), "https"))) {
+    if (scheme == text.npos ||
+        (!equals_lower(text.substr(0, scheme), "http") && !equals_lower(text.substr(0, scheme), "https"))) {
       return fail(ErrorCode::kInvalidRequest, "the target must be a path that begins with `/`");
     }
     path = std::min(text.find_first_of("/?#", scheme + 3), text.size());
     found.authority = slice(scheme + 3, path);
-    if (!is_host(found.authority.of(bytes))) return fail(ErrorCode::kInvalidRequest, "the target's host must be a name or address and perhaps a port");
+    if (!is_host(found.authority.of(bytes)))
+      return fail(ErrorCode::kInvalidRequest, "the target's host must be a name or address and perhaps a port");
   }
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte <= ' ' || byte >= 0x7F || c == '#' || c == '"' || c == '<' || c == '>') {
-      return fail(ErrorCode::kInvalidRequest, "the target holds a character that must be percent-encoded, or a fragment");
+      return fail(ErrorCode::kInvalidRequest,
+                  "the target holds a character that must be percent-encoded, or a fragment");
     }
   }
   const std::size_t question = text.find('?', path);
@@ -300,14 +331,18 @@ std::string_view RequestReader::body(std::span<const char> buffer) const {
   return {buffer.data() + parser_->head_end, parser_->body_end - parser_->head_end};
 }
 
-std::size_t RequestReader::message_end() const { return parser_->end; }
+std::size_t RequestReader::message_end() const {
+  return parser_->end;
+}
 
 std::size_t RequestReader::bytes_needed() const {
   if (parser_->state == State::kHead || parser_->framing.chunked) return 0;
   return parser_->head_end + parser_->framing.length;
 }
 
-void RequestReader::set_body_limit(std::size_t bytes) { parser_->body_limit = bytes; }
+void RequestReader::set_body_limit(std::size_t bytes) {
+  parser_->body_limit = bytes;
+}
 
 void RequestReader::reset() {
   Parser& parser = *parser_;

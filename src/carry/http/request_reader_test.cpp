@@ -13,7 +13,8 @@ using namespace std::string_literals;
 
 const std::string kPost =
     "POST /v1/chat/completions?beta=true HTTP/1.1\r\nHost: localhost:8080\r\nContent-Type: application/json\r\n"
-    "Authorization: Bearer sk-1\r\nOrigin: http://localhost:3000\r\nX-Empty:\r\nX-Padded: \t a  b \t\r\nContent-Length: 13\r\n\r\n"
+    "Authorization: Bearer sk-1\r\nOrigin: http://localhost:3000\r\nX-Empty:\r\nX-Padded: \t a  b "
+    "\t\r\nContent-Length: 13\r\n\r\n"
     "{\"model\":\"m\"}";
 const std::string kChunked =
     "POST /v1/messages HTTP/1.1\r\nhost: [::1]:8080\r\ntransfer-encoding: CHUNKED\r\n\r\n"
@@ -53,7 +54,8 @@ TEST(RequestReader, DecodesAChunkedBodyInPlaceAndPassesOverTrailers) {
 
 TEST(RequestReader, ReadsTheSameHoweverTheBytesAreCut) {
   std::mt19937_64 random(7);
-  for (const std::string& bytes : {kPost, kChunked, "\r\n"s + kPost, "GET http://a.example/x?y HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"s}) {
+  for (const std::string& bytes :
+       {kPost, kChunked, "\r\n"s + kPost, "GET http://a.example/x?y HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"s}) {
     const ReadRequest expected = read_request(bytes);
     ASSERT_EQ(expected.outcome, Outcome::kDone) << expected.sentence;
     EXPECT_EQ(read_request(bytes, byte_by_byte(bytes.size())), expected);
@@ -101,7 +103,8 @@ TEST(RequestReader, ReadsPipelinedRequestsOneAfterTheOther) {
     buffer = buffer.subspan(reader.message_end());
     reader.reset();
   }
-  EXPECT_EQ(read, (std::vector<std::string>{"/v1/messages hello, world", "/v1/chat/completions {\"model\":\"m\"}", "/last "}));
+  EXPECT_EQ(read, (std::vector<std::string>{"/v1/messages hello, world", "/v1/chat/completions {\"model\":\"m\"}",
+                                            "/last "}));
 }
 
 std::string request_with(std::string_view fields, std::string_view rest = "") {
@@ -128,13 +131,15 @@ void judge(const std::vector<Case>& cases) {
   }
 }
 
-// Ways to smuggle one request inside another, after Heled/Linhart (2005), Kettle (2019, 2022), RFC 9112 section 11.2 and the
-// discrepancies that HTTP Garden (2024) collects: each is something that one server reads one way and another the other way.
+// Ways to smuggle one request inside another, after Heled/Linhart (2005), Kettle (2019, 2022), RFC 9112 section 11.2
+// and the discrepancies that HTTP Garden (2024) collects: each is something that one server reads one way and another
+// the other way.
 TEST(RequestReader, RefusesWhatAnotherServerCouldReadDifferently) {
   const auto refused = Outcome::kRefused;
   judge({
       {"CL.TE", request_with("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nX"), refused},
-      {"TE.CL", request_with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "8\r\nSMUGGLED\r\n0\r\n\r\n"), refused},
+      {"TE.CL", request_with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "8\r\nSMUGGLED\r\n0\r\n\r\n"),
+       refused},
       {"two different lengths", request_with("Content-Length: 3\r\nContent-Length: 4\r\n", "abcd"), refused},
       {"two equal lengths", request_with("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"), refused},
       {"a list of lengths", request_with("Content-Length: 3, 3\r\n", "abc"), refused},
@@ -148,7 +153,11 @@ TEST(RequestReader, RefusesWhatAnotherServerCouldReadDifferently) {
       {"an empty length", request_with("Content-Length:\r\n"), refused},
       {"a length above 64 bits", request_with("Content-Length: 18446744073709551619\r\n", "abc"), refused},
       {"a length above 2^62", request_with("Content-Length: 4611686018427387905\r\n", "abc"), refused},
-      {"a length with a vertical tab", request_with("Content-Length: \x0b""3\r\n", "abc"), refused},
+      {"a length with a vertical tab",
+       request_with("Content-Length: \x0b"
+                    "3\r\n",
+                    "abc"),
+       refused},
       {"a length with a space before the colon", request_with("Content-Length : 3\r\n", "abc"), refused},
       {"a length with a tab before the colon", request_with("Content-Length\t: 3\r\n", "abc"), refused},
       {"a length behind a space", request_with(" Content-Length: 3\r\n", "abc"), refused},
@@ -162,19 +171,27 @@ TEST(RequestReader, RefusesWhatAnotherServerCouldReadDifferently) {
       {"gzip, chunked", request_with("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), refused},
       {"identity, chunked", request_with("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n"), refused},
       {"an empty element before chunked", request_with("Transfer-Encoding: , chunked\r\n", "0\r\n\r\n"), refused},
-      {"two coding fields", request_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), refused},
-      {"two coding fields, one a lie", request_with("Transfer-Encoding: chunked\r\nTransfer-encoding: cow\r\n", "0\r\n\r\n"), refused},
+      {"two coding fields", request_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+       refused},
+      {"two coding fields, one a lie",
+       request_with("Transfer-Encoding: chunked\r\nTransfer-encoding: cow\r\n", "0\r\n\r\n"), refused},
       {"a quoted coding", request_with("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"), refused},
       {"a coding with a parameter", request_with("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"), refused},
       {"an empty coding", request_with("Transfer-Encoding:\r\n"), refused},
-      {"a coding with a vertical tab", request_with("Transfer-Encoding: \x0b""chunked\r\n", "0\r\n\r\n"), refused},
+      {"a coding with a vertical tab",
+       request_with("Transfer-Encoding: \x0b"
+                    "chunked\r\n",
+                    "0\r\n\r\n"),
+       refused},
       {"a coding with a NUL", request_with("Transfer-Encoding: chunked\0\r\n"s, "0\r\n\r\n"), refused},
       {"a coding with a space before the colon", request_with("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"), refused},
       {"a coding folded", request_with("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), refused},
       {"a coding after a bare LF", request_with("X: y\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), refused},
-      {"a coding after a bare CR (CVE-2023-30589)", request_with("X: y\rTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), refused},
+      {"a coding after a bare CR (CVE-2023-30589)", request_with("X: y\rTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+       refused},
       {"a coding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", refused},
-      {"a head that ends in CR LF CR X (CVE-2025-23167)", "GET / HTTP/1.1\r\nHost: a\r\n\rXGET /smuggled HTTP/1.1\r\n\r\n", refused},
+      {"a head that ends in CR LF CR X (CVE-2025-23167)",
+       "GET / HTTP/1.1\r\nHost: a\r\n\rXGET /smuggled HTTP/1.1\r\n\r\n", refused},
       {"a head that ends in LF LF", "GET / HTTP/1.1\nHost: a\n\n", refused},
       {"a head that ends in CR LF LF", "GET / HTTP/1.1\r\nHost: a\r\n\n", refused},
       {"a head that ends in LF CR LF", "GET / HTTP/1.1\r\nHost: a\n\r\n", refused},
@@ -262,7 +279,10 @@ TEST(RequestReader, TakesWhatIsMeantInOneWayOnly) {
       {"bytes above ASCII in a value", request_with("X: \xC3\xA9\r\n"), done},
       {"a tab in a value", request_with("X: a\tb\r\n"), done},
       {"the upgrade that Java's HttpClient asks for",
-       request_with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\nContent-Length: 1\r\n", "x"), done},
+       request_with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+                    "AAEAAEAAAAIAAAABAAMAAABk\r\nContent-Length: 1\r\n",
+                    "x"),
+       done},
       {"a name that only looks like a length", request_with("Content-Lengt: 5\r\nContent-Length-X: 7\r\n"), done},
   });
 }
@@ -348,9 +368,11 @@ TEST(RequestReader, TakesABodyUpToItsLimitAndRefusesOneByteMore) {
   EXPECT_EQ(read_request(exact, whole(exact.size()), limits).outcome, Outcome::kDone);
   const std::string above = request_with("Content-Length: 11\r\n");
   EXPECT_EQ(read_request(above, whole(above.size()), limits).code, ErrorCode::kTooLarge);
-  const std::string exact_chunks = request_with("Transfer-Encoding: chunked\r\n", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n");
+  const std::string exact_chunks =
+      request_with("Transfer-Encoding: chunked\r\n", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n");
   EXPECT_EQ(read_request(exact_chunks, whole(exact_chunks.size()), limits).outcome, Outcome::kDone);
-  const std::string above_chunks = request_with("Transfer-Encoding: chunked\r\n", "5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n");
+  const std::string above_chunks =
+      request_with("Transfer-Encoding: chunked\r\n", "5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n");
   for (const Cuts& cuts : {whole(above_chunks.size()), byte_by_byte(above_chunks.size())}) {
     EXPECT_EQ(read_request(above_chunks, cuts, limits).code, ErrorCode::kTooLarge);
   }
@@ -368,7 +390,9 @@ TEST(RequestReader, TakesAnotherBodyLimitOnceTheHeadIsKnownAndForgetsItForTheNex
 }
 
 TEST(RequestReader, BoundsWhatChunkedFramingMayCost) {
-  const auto chunked = [](std::string_view body) { return read_request(request_with("Transfer-Encoding: chunked\r\n", body)); };
+  const auto chunked = [](std::string_view body) {
+    return read_request(request_with("Transfer-Encoding: chunked\r\n", body));
+  };
   EXPECT_EQ(chunked("1;" + std::string(256, 'x') + "\r\na\r\n0\r\n\r\n").outcome, Outcome::kDone);
   EXPECT_EQ(chunked("1;" + std::string(257, 'x') + "\r\na\r\n0\r\n\r\n").code, ErrorCode::kInvalidRequest);
   std::string extended;
@@ -388,7 +412,8 @@ TEST(RequestReader, BoundsWhatChunkedFramingMayCost) {
 
 TEST(RequestReader, KnowsWhetherTheConnectionStaysOpen) {
   const auto kept = [](std::string_view version, std::string_view connection) {
-    return read_request("GET / " + std::string(version) + "\r\nHost: a\r\n" + std::string(connection) + "\r\n").keep_alive;
+    return read_request("GET / " + std::string(version) + "\r\nHost: a\r\n" + std::string(connection) + "\r\n")
+        .keep_alive;
   };
   EXPECT_TRUE(kept("HTTP/1.1", ""));
   EXPECT_TRUE(kept("HTTP/1.1", "Connection: keep-alive\r\n"));

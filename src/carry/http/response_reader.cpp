@@ -12,7 +12,9 @@ namespace {
 // A server may send any number of interim answers (RFC 9110, section 15.2); one that sends more is not going to answer.
 constexpr int kMaxInterim = 16;
 
-std::unexpected<Error> malformed(std::string message) { return fail(ErrorCode::kUpstreamFailed, std::move(message)); }
+std::unexpected<Error> malformed(std::string message) {
+  return fail(ErrorCode::kUpstreamFailed, std::move(message));
+}
 
 std::string_view media_type(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -51,14 +53,16 @@ struct ResponseReader::Parser {
   bool started = false;
   bool leftover = false;
   int interim = 0;
-  std::uint64_t left = 0;      // of a body with a known length
-  std::size_t head_read = 0;   // bytes of this head so far
-  std::string kept;            // those of them that came in earlier calls
+  std::uint64_t left = 0;     // of a body with a known length
+  std::size_t head_read = 0;  // bytes of this head so far
+  std::string kept;           // those of them that came in earlier calls
   std::vector<Field> fields;
 };
 
 ResponseReader::ResponseReader(Limits limits) : parser_(new Parser(limits)) {}
-ResponseReader::~ResponseReader() { delete parser_; }
+ResponseReader::~ResponseReader() {
+  delete parser_;
+}
 
 Result<void> ResponseReader::advance(std::string_view bytes, Visitor& visitor) {
   if (bytes.empty()) return {};
@@ -97,7 +101,8 @@ Result<void> ResponseReader::Parser::read(std::string_view bytes, Visitor& visit
       case At::kDone:
         leftover = true;
         return malformed("the endpoint sent bytes after the end of its answer");
-      case At::kFailed: return malformed("the endpoint's answer was malformed");
+      case At::kFailed:
+        return malformed("the endpoint's answer was malformed");
     }
   }
   return {};
@@ -109,7 +114,8 @@ Result<void> ResponseReader::Parser::read_head(std::string_view& bytes, Visitor&
   if (!end_found) return std::unexpected(end_found.error());
   if (!*end_found) {
     head_read += part.size();
-    if (head_read >= limits.head_bytes) return malformed(fmt::format("the head of the endpoint's answer has more than {} bytes", limits.head_bytes));
+    if (head_read >= limits.head_bytes)
+      return malformed(fmt::format("the head of the endpoint's answer has more than {} bytes", limits.head_bytes));
     kept.append(part);
     bytes = {};
     return {};
@@ -138,7 +144,8 @@ Result<void> ResponseReader::Parser::head_done(std::string_view bytes, Visitor& 
   for (const auto& field : scanner.fields()) fields.push_back({field.name.of(bytes), field.value.of(bytes)});
   const bool no_body = head_request || status == 204 || status == 304;
   const bool until_close = !no_body && !framing->chunked && !framing->has_length;
-  keep_alive = !until_close && !scanner.connection_close() && (scanner.minor_version() == 1 || scanner.connection_keep_alive());
+  keep_alive =
+      !until_close && !scanner.connection_close() && (scanner.minor_version() == 1 || scanner.connection_keep_alive());
 
   ResponseHead head;
   head.status = status;
@@ -146,7 +153,8 @@ Result<void> ResponseReader::Parser::head_done(std::string_view bytes, Visitor& 
   head.keep_alive = keep_alive;
   const std::string_view type = media_type(scanner.first(Known::kContentType, bytes));
   head.event_stream = equals_lower(type, "text/event-stream");
-  head.json = equals_lower(type, "application/json") || (type.size() > 5 && equals_lower(type.substr(type.size() - 5), "+json"));
+  head.json = equals_lower(type, "application/json") ||
+              (type.size() > 5 && equals_lower(type.substr(type.size() - 5), "+json"));
 
   left = framing->length;
   at = until_close ? At::kUntilClose : framing->chunked ? At::kChunks : At::kLength;
@@ -157,19 +165,32 @@ Result<void> ResponseReader::Parser::head_done(std::string_view bytes, Visitor& 
 
 Result<void> ResponseReader::finish(Visitor& visitor) {
   switch (parser_->at) {
-    case Parser::At::kDone: return {};
-    case Parser::At::kUntilClose: parser_->end(visitor); return {};
+    case Parser::At::kDone:
+      return {};
+    case Parser::At::kUntilClose:
+      parser_->end(visitor);
+      return {};
     case Parser::At::kHead:
-      return fail(ErrorCode::kTruncated, parser_->started ? "the endpoint closed the connection inside the head of its answer"
-                                                          : "the endpoint closed the connection without an answer");
-    default: return fail(ErrorCode::kTruncated, "the endpoint closed the connection before the end of its answer");
+      return fail(ErrorCode::kTruncated, parser_->started
+                                             ? "the endpoint closed the connection inside the head of its answer"
+                                             : "the endpoint closed the connection without an answer");
+    default:
+      return fail(ErrorCode::kTruncated, "the endpoint closed the connection before the end of its answer");
   }
 }
 
-bool ResponseReader::done() const { return parser_->at == Parser::At::kDone; }
-bool ResponseReader::reusable() const { return done() && parser_->keep_alive && !parser_->leftover; }
-bool ResponseReader::started() const { return parser_->started; }
-void ResponseReader::set_head_request(bool head_request) { parser_->head_request = head_request; }
+bool ResponseReader::done() const {
+  return parser_->at == Parser::At::kDone;
+}
+bool ResponseReader::reusable() const {
+  return done() && parser_->keep_alive && !parser_->leftover;
+}
+bool ResponseReader::started() const {
+  return parser_->started;
+}
+void ResponseReader::set_head_request(bool head_request) {
+  parser_->head_request = head_request;
+}
 
 void ResponseReader::reset() {
   Parser& parser = *parser_;

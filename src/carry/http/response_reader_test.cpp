@@ -36,7 +36,8 @@ class Telling final : public ResponseReader::Visitor {
 
 struct ReadResponse {
   int status = 0;
-  bool keep_alive = false, event_stream = false, json = false, ended = false, reusable = false, failed = false, truncated = false;
+  bool keep_alive = false, event_stream = false, json = false, ended = false, reusable = false, failed = false,
+       truncated = false;
   std::vector<std::pair<std::string, std::string>> fields;
   std::string body, sentence;
   ErrorCode code{};
@@ -46,7 +47,8 @@ struct ReadResponse {
 enum class Asked { kGet, kHead };
 
 /// Reads the bytes and then the end of the connection. Each piece lies in memory of its own.
-ReadResponse read_response(std::string_view bytes, const Cuts& cuts, Asked asked = Asked::kGet, ResponseReader::Limits limits = {}) {
+ReadResponse read_response(std::string_view bytes, const Cuts& cuts, Asked asked = Asked::kGet,
+                           ResponseReader::Limits limits = {}) {
   ResponseReader reader(limits);
   reader.set_head_request(asked == Asked::kHead);
   Telling telling;
@@ -78,13 +80,18 @@ ReadResponse read_response(std::string_view bytes, const Cuts& cuts, Asked asked
   return read;
 }
 
-ReadResponse read_response(std::string_view bytes) { return read_response(bytes, whole(bytes.size())); }
+ReadResponse read_response(std::string_view bytes) {
+  return read_response(bytes, whole(bytes.size()));
+}
 
-const std::string kWithLength = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\n{}";
+const std::string kWithLength =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\n{}";
 const std::string kChunkedStream =
-    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream\r\n"
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: "
+    "Text/Event-Stream\r\n"
     "Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n9;x=y\r\ndata: b\n\n\r\n0\r\nTrailer: x\r\n\r\n";
-const std::string kUntilClose = "HTTP/1.0 500 Internal Server Error\r\nContent-Type: application/problem+json\r\n\r\n{\"a\":1}";
+const std::string kUntilClose =
+    "HTTP/1.0 500 Internal Server Error\r\nContent-Type: application/problem+json\r\n\r\n{\"a\":1}";
 
 TEST(ResponseReader, ReadsABodyOfAKnownLength) {
   const ReadResponse read = read_response(kWithLength);
@@ -123,7 +130,8 @@ TEST(ResponseReader, ReadsTheSameHoweverTheBytesAreCut) {
   for (const std::string& bytes : {kWithLength, kChunkedStream, kUntilClose, "HTTP/1.1 204 No Content\r\n\r\n"s}) {
     const ReadResponse expected = read_response(bytes);
     EXPECT_EQ(read_response(bytes, byte_by_byte(bytes.size())), expected);
-    for (std::size_t first = 1; first < bytes.size(); ++first) EXPECT_EQ(read_response(bytes, two_pieces(bytes.size(), first)), expected) << first;
+    for (std::size_t first = 1; first < bytes.size(); ++first)
+      EXPECT_EQ(read_response(bytes, two_pieces(bytes.size(), first)), expected) << first;
     for (int i = 0; i < 200; ++i) EXPECT_EQ(read_response(bytes, random_cuts(bytes.size(), random)), expected);
   }
 }
@@ -142,7 +150,9 @@ TEST(ResponseReader, CallsAnAnswerThatWasCutTruncatedAtEveryByte) {
 }
 
 TEST(ResponseReader, EndsAnswersWithoutABodyAtTheirHead) {
-  for (const std::string head : {"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}) {
+  for (const std::string head :
+       {"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}) {
     const ReadResponse read = read_response(head);
     EXPECT_TRUE(read.ended && read.reusable) << head;
   }

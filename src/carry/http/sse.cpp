@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::string_view kMark = "\xEF\xBB\xBF";
 
-/// The first LF, CR or NUL. Eight bytes a step: they all are below 0x10, and of the other such bytes only TAB is ever seen.
-/// (The test for a byte below n is Bit Twiddling Hacks' hasless(x, n).)
+/// The first LF, CR or NUL. Eight bytes a step: they all are below 0x10, and of the other such bytes only TAB is ever
+/// seen. (The test for a byte below n is Bit Twiddling Hacks' hasless(x, n).)
 const char* find_special(const char* at, const char* end) {
   constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
   for (;;) {
@@ -33,7 +33,9 @@ const char* find_special(const char* at, const char* end) {
 
 }  // namespace
 
-void SseReader::feed(std::string_view bytes) { rest_ = bytes; }
+void SseReader::feed(std::string_view bytes) {
+  rest_ = bytes;
+}
 
 void SseReader::reset() {
   carry_.clear();
@@ -92,7 +94,8 @@ SseReader::Scan SseReader::scan(std::string_view bytes) {
   return {taken(), false, false};
 }
 
-// A mark may come in pieces. False when more bytes are needed; a beginning that is no mark after all goes to the first line.
+// A mark may come in pieces. False when more bytes are needed; a beginning that is no mark after all goes to the first
+// line.
 bool SseReader::skip_mark() {
   while (!rest_.empty() && mark_ < kMark.size()) {
     if (rest_.front() != kMark[mark_]) {

@@ -1,4 +1,5 @@
-// Server-sent events (WHATWG HTML, section 9.2), read frame by frame without copying where a frame lies whole in one read.
+// Server-sent events (WHATWG HTML, section 9.2), read frame by frame without copying where a frame lies whole in one
+// read.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +12,16 @@
 namespace thalweg::http {
 
 struct SseFrame {
-  std::string_view raw;   // the frame as received, its blank line included
-  std::string_view data;  // the data lines joined with \n; kPadding readable bytes behind it
-  std::string_view event; // the event field, mostly empty
-  bool has_data = false;  // false: comments only (keep-alives), or a stray blank line
+  std::string_view raw;      // the frame as received, its blank line included
+  std::string_view data;     // the data lines joined with \n; kPadding readable bytes behind it
+  std::string_view event;    // the event field, mostly empty
+  bool has_data = false;     // false: comments only (keep-alives), or a stray blank line
   bool single_line = false;  // `data` is a view into `raw`: it can be edited in place by splicing
 };
 
-/// All raw frames together are the stream, but for a byte order mark at its beginning and the LF of a CR LF that ends a blank
-/// line after a line that ended in CR alone (such a frame ends at the CR: a stream of CR alone must not wait for the next byte).
+/// All raw frames together are the stream, but for a byte order mark at its beginning and the LF of a CR LF that ends a
+/// blank line after a line that ended in CR alone (such a frame ends at the CR: a stream of CR alone must not wait for
+/// the next byte).
 class SseReader {
  public:
   /// `frame_limit` bytes of one frame are taken, its blank line included.
@@ -28,8 +30,8 @@ class SseReader {
   /// Gives the reader more bytes; they must stay valid, with kPadding bytes behind them, until next() returned false.
   void feed(std::string_view bytes);
   /// The next whole frame; false when more bytes are needed (the rest is kept). kTooLarge above the frame limit,
-  /// kUpstreamFailed for a NUL byte; after an error only reset() helps. LF, CRLF and CR line ends; a leading byte order mark
-  /// is passed over. The frame's views hold until the next call.
+  /// kUpstreamFailed for a NUL byte; after an error only reset() helps. LF, CRLF and CR line ends; a leading byte order
+  /// mark is passed over. The frame's views hold until the next call.
   Result<bool> next(SseFrame& frame);
   /// Bytes of an unfinished frame are held.
   bool mid_frame() const { return held_ != 0 || !rest_.empty(); }

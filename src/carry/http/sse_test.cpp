@@ -1,5 +1,6 @@
 #include "carry/http/sse.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -32,7 +33,8 @@ Stream read(std::string_view bytes, const Cuts& cuts, std::size_t limit = 64 * 1
   SseReader reader(limit);
   Stream stream;
   for (const std::size_t cut : cuts) {
-    // Memory of its own, exactly padded: a view kept too long, or a read behind the padding, is seen by AddressSanitizer.
+    // Memory of its own, exactly padded: a view kept too long, or a read behind the padding, is seen by
+    // AddressSanitizer.
     std::vector<char> piece(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
     piece.resize(cut + kPadding, '#');
     bytes.remove_prefix(cut);
@@ -46,7 +48,8 @@ Stream read(std::string_view bytes, const Cuts& cuts, std::size_t limit = 64 * 1
         return stream;
       }
       if (!*next) break;
-      stream.frames.push_back({std::string(frame.raw), std::string(frame.data), std::string(frame.event), frame.has_data, frame.single_line});
+      stream.frames.push_back({std::string(frame.raw), std::string(frame.data), std::string(frame.event),
+                               frame.has_data, frame.single_line});
       if (frame.has_data) {
         volatile char behind = 0;
         for (std::size_t i = 0; i < kPadding; ++i) behind = frame.data.data()[frame.data.size() + i];
@@ -58,10 +61,16 @@ Stream read(std::string_view bytes, const Cuts& cuts, std::size_t limit = 64 * 1
   return stream;
 }
 
-Stream read(std::string_view bytes) { return read(bytes, whole(bytes.size())); }
+Stream read(std::string_view bytes) {
+  return read(bytes, whole(bytes.size()));
+}
 
-Frame single(std::string raw, std::string data, std::string event = "") { return {std::move(raw), std::move(data), std::move(event), true, true}; }
-Frame without_data(std::string raw, std::string event = "") { return {std::move(raw), "", std::move(event), false, false}; }
+Frame single(std::string raw, std::string data, std::string event = "") {
+  return {std::move(raw), std::move(data), std::move(event), true, true};
+}
+Frame without_data(std::string raw, std::string event = "") {
+  return {std::move(raw), "", std::move(event), false, false};
+}
 
 TEST(SseReader, ReadsFramesOfEveryKind) {
   const Stream stream = read(
@@ -71,21 +80,23 @@ TEST(SseReader, ReadsFramesOfEveryKind) {
       "data:no space\ndata:  two spaces\ndata\n\n"
       "id: 7\nretry: 10\ndataset: other\nEVENT: x\n\n"
       "data: [DONE]\n\n");
-  EXPECT_EQ(stream.frames, (std::vector<Frame>{
-                               single("data: {\"a\":1}\n\n", "{\"a\":1}"),
-                               without_data(": keep-alive\n\n"),
-                               single("event: message_start\r\ndata: {}\r\n\r\n", "{}", "message_start"),
-                               {"data:no space\ndata:  two spaces\ndata\n\n", "no space\n two spaces\n", "", true, false},
-                               without_data("id: 7\nretry: 10\ndataset: other\nEVENT: x\n\n"),
-                               single("data: [DONE]\n\n", "[DONE]"),
-                           }));
+  EXPECT_EQ(stream.frames,
+            (std::vector<Frame>{
+                single("data: {\"a\":1}\n\n", "{\"a\":1}"),
+                without_data(": keep-alive\n\n"),
+                single("event: message_start\r\ndata: {}\r\n\r\n", "{}", "message_start"),
+                {"data:no space\ndata:  two spaces\ndata\n\n", "no space\n two spaces\n", "", true, false},
+                without_data("id: 7\nretry: 10\ndataset: other\nEVENT: x\n\n"),
+                single("data: [DONE]\n\n", "[DONE]"),
+            }));
   EXPECT_FALSE(stream.mid_frame);
 }
 
 // The three examples of WHATWG HTML, section 9.2.6, as the section itself explains them.
 TEST(SseReader, ReadsTheStandardsExamples) {
   EXPECT_EQ(read("data: YHOO\ndata: +2\ndata: 10\n\n").frames[0].data, "YHOO\n+2\n10");
-  const Stream ids = read(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n");
+  const Stream ids =
+      read(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n");
   ASSERT_EQ(ids.frames.size(), 4u);
   EXPECT_FALSE(ids.frames[0].has_data);
   EXPECT_EQ(ids.frames[1].data, "first event");
@@ -100,8 +111,10 @@ TEST(SseReader, ReadsTheStandardsExamples) {
 
 TEST(SseReader, TakesEveryLineEnd) {
   for (const std::string end : {"\n", "\r\n", "\r"}) {
-    const Stream stream = read("event: a" + end + "data: b" + end + end + "data: c" + end + end);
-    EXPECT_EQ(stream.frames, (std::vector<Frame>{single("event: a" + end + "data: b" + end + end, "b", "a"), single("data: c" + end + end, "c")}));
+    const std::string first = fmt::format("event: a{0}data: b{0}{0}", end);
+    const std::string second = fmt::format("data: c{0}{0}", end);
+    const Stream stream = read(first + second);
+    EXPECT_EQ(stream.frames, (std::vector<Frame>{single(first, "b", "a"), single(second, "c")}));
     EXPECT_FALSE(stream.mid_frame);
   }
 }
@@ -114,18 +127,28 @@ TEST(SseReader, GivesAFrameOfBareCrWithoutWaitingForTheNextByte) {
 }
 
 TEST(SseReader, PassesOverAByteOrderMarkAtTheBeginningOnly) {
-  EXPECT_EQ(read("\xEF\xBB\xBF""data: a\n\n").frames[0], single("data: a\n\n", "a"));
-  EXPECT_FALSE(read("data: a\n\n\xEF\xBB\xBF""data: b\n\n").frames[1].has_data);
-  EXPECT_FALSE(read("\xEF\xBB""data: a\n\n").frames[0].has_data);
+  EXPECT_EQ(read("\xEF\xBB\xBF"
+                 "data: a\n\n")
+                .frames[0],
+            single("data: a\n\n", "a"));
+  EXPECT_FALSE(read("data: a\n\n\xEF\xBB\xBF"
+                    "data: b\n\n")
+                   .frames[1]
+                   .has_data);
+  EXPECT_FALSE(read("\xEF\xBB"
+                    "data: a\n\n")
+                   .frames[0]
+                   .has_data);
 }
 
 const std::vector<std::string>& streams() {
+  static const std::string kMark = "\xEF\xBB\xBF";
   static const std::vector<std::string> kStreams = {
       "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n: ping\n\nevent: done\ndata: [DONE]\n\n",
       "event: a\r\ndata: 1\r\ndata: 2\r\n\r\n\r\ndata: 3\r\n\r\n: x\r\n\r\n",
       "data: a\rdata: b\r\rdata: c\r\r\r\r",
-      "\xEF\xBB\xBF""data: a\r\n\ndata: b\n\r\ndata: c\r\r\n\ndata: d\n\rdata: e\r\n\rdata: f\n\n",
-      "\xEF\xBB""x\n\ndata\n\n\n\n\r\n\r\r\ndata:\n\n",
+      kMark + "data: a\r\n\ndata: b\n\r\ndata: c\r\r\n\ndata: d\n\rdata: e\r\n\rdata: f\n\n",
+      kMark.substr(0, 2) + "x\n\ndata\n\n\n\n\r\n\r\r\ndata:\n\n",
       "data: unfinished\n",
   };
   return kStreams;
@@ -179,7 +202,8 @@ std::vector<std::pair<std::string, std::string>> events_of(std::string bytes) {
 }
 
 TEST(SseReader, AgreesWithTheStandardsRulesOnRandomStreams) {
-  const std::vector<std::string> words = {"data", "event", "id", ":", ": ", " ", "\n", "\n", "\r\n", "\r\n", "\r", "x", "{\"a\":1}", "\t", "\xEF\xBB\xBF"};
+  const std::vector<std::string> words = {"data", "event", "id", ":", ": ",        " ",  "\n",          "\n",
+                                          "\r\n", "\r\n",  "\r", "x", "{\"a\":1}", "\t", "\xEF\xBB\xBF"};
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     std::mt19937_64 random(seed);
     std::string bytes;
@@ -247,7 +271,10 @@ TEST(SseReader, IsReadyForAnotherStreamAfterReset) {
   EXPECT_FALSE(reader.next(frame)) << "an error lasts until reset";
   reader.reset();
   EXPECT_FALSE(reader.mid_frame());
-  const std::string good = "\xEF\xBB\xBF""data: a\n\n" + std::string(kPadding, ' ');
+  const std::string good =
+      "\xEF\xBB\xBF"
+      "data: a\n\n" +
+      std::string(kPadding, ' ');
   reader.feed({good.data(), good.size() - kPadding});
   ASSERT_TRUE(reader.next(frame).value());
   EXPECT_EQ(frame.data, "a");

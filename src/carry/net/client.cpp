@@ -30,8 +30,6 @@ Result<std::unique_ptr<TlsContext>> TlsContext::make(const std::string& ca_file)
   SSL_CTX* native = impl->context.native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   SSL_CTX_set_verify(native, SSL_VERIFY_PEER, nullptr);
-  // Peers that close without a close_notify are common; every answer is framed, so truncation shows there.
-  SSL_CTX_set_options(native, SSL_OP_IGNORE_UNEXPECTED_EOF);
   error_code error;
   if (ca_file.empty()) {
     impl->context.set_default_verify_paths(error);
@@ -60,6 +58,10 @@ struct ClientStream::Impl {
   bool closed = false;
 };
 
+namespace {
+constexpr std::size_t kKeptTlsBytes = 64 * 1024;  // of a kept connection's write buffer; a long body's memory is given back
+}
+
 ClientStream::ClientStream(Loop& loop) : impl_(std::make_unique<Impl>(loop)) {}
 ClientStream::~ClientStream() { close(); }
 
@@ -72,6 +74,7 @@ void ClientStream::close() {
 
 void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner, std::shared_ptr<void> keep) {
   Impl& impl = *impl_;
+  THALWEG_CHECK(!address.tls || tls != nullptr);
   const auto connected = [&impl, &owner, keep, tls, host = address.host, wants_tls = address.tls](const error_code& error) {
     if (error || impl.closed) {
       owner.on_connected(error ? error : error_code(asio::error::operation_aborted));
@@ -86,6 +89,10 @@ void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner
     asio::ip::make_address(host, failed);
     if (failed) SSL_set_tlsext_host_name(impl.tls->native_handle(), host.c_str());  // names only: RFC 6066 forbids addresses
     impl.tls->set_verify_callback(asio::ssl::host_name_verification(host), failed);
+    if (failed) {
+      owner.on_connected(failed);
+      return;
+    }
     impl.tls->async_handshake(asio::ssl::stream_base::client,
                               [&owner, keep](const error_code& handshake) { owner.on_connected(handshake); });
   };
@@ -147,7 +154,10 @@ bool ClientStream::write(std::span<const std::string_view> slices, Owner& owner,
     impl.tls_bytes.clear();
     for (const auto slice : slices) impl.tls_bytes.append(slice);
     asio::async_write(*impl.tls, asio::buffer(impl.tls_bytes),
-                      [&owner, keep = std::move(keep)](const error_code& error, std::size_t) { owner.on_written(error); });
+                      [&impl, &owner, keep = std::move(keep)](const error_code& error, std::size_t) {
+                        if (impl.tls_bytes.capacity() > kKeptTlsBytes) std::string().swap(impl.tls_bytes);
+                        owner.on_written(error);
+                      });
     return false;
   }
   error_code error;

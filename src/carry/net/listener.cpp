@@ -18,7 +18,7 @@ using TcpSocket = asio::basic_stream_socket<Tcp, Executor>;
 constexpr Duration kAcceptPause = 100ms;  // after running out of file descriptors
 }  // namespace
 
-struct Listener::Impl : std::enable_shared_from_this<Impl>, TimerOwner {
+struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner {
   Impl(std::span<Shard* const> all, OnConnection callback)
       : shards(all.begin(), all.end()), on_connection(std::move(callback)), acceptor(shards.front()->loop().get_executor()) {}
 
@@ -61,6 +61,7 @@ struct Listener::Impl : std::enable_shared_from_this<Impl>, TimerOwner {
   std::vector<Shard*> shards;
   OnConnection on_connection;
   Acceptor acceptor;
+  std::uint16_t port = 0;
   Timer pause;
 };
 
@@ -84,6 +85,7 @@ Result<std::unique_ptr<Listener>> Listener::open(const std::string& host, std::u
   if (!error) impl->acceptor.set_option(Acceptor::reuse_address(true), error);
   if (!error) impl->acceptor.bind(endpoint, error);
   if (!error) impl->acceptor.listen(1024, error);
+  if (!error) impl->port = impl->acceptor.local_endpoint(error).port();
   if (error) return give_up("listen on");
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
 }
@@ -100,9 +102,6 @@ void Listener::close() {
   });
 }
 
-std::uint16_t Listener::port() const {
-  error_code ignored;
-  return impl_->acceptor.local_endpoint(ignored).port();
-}
+std::uint16_t Listener::port() const { return impl_->port; }
 
 }  // namespace thalweg::net

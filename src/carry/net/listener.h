@@ -25,6 +25,7 @@ class Listener {
   void start();
   /// Stops accepting. May be called from any thread.
   void close();
+  /// The port it listens on, or did. From any thread.
   std::uint16_t port() const;
 
  private:

@@ -69,13 +69,12 @@ void Connection::send() {
 }
 
 void Connection::on_written(const net::error_code& error) {
-  writing_ = false;
-  // A server may refuse early and close: what it answered is read all the same; the read tells the rest.
-  if (error && !closed_ && !reading_ && waiting_bytes_ == 0) break_off(Breakage::kCut);
+  // A server may refuse early and close: what it answered is read all the same, and the read tells how it ended.
+  if (!error) writing_ = false;
 }
 
 void Connection::arm_read() {
-  if (reading_ || closed_ || (attempt_ != nullptr && attempt_->paused_)) return;
+  if (reading_ || closed_ || !connected_ || (attempt_ != nullptr && attempt_->paused_)) return;
   reading_ = true;
   stream_.read(buffer_.get(), kReadBuffer, *this, shared_from_this());
 }
@@ -88,7 +87,8 @@ void Connection::on_read(const net::error_code& error, std::size_t bytes) {
       close();
       return;
     }
-    if (!answered_ && used_ && !attempt_->reconnected_) {  // a kept connection that had been closed meanwhile: once more
+    // A kept connection that had been closed meanwhile: once more, as long as the permit holds.
+    if (!answered_ && used_ && !attempt_->reconnected_ && attempt_->door_.admits(attempt_->permit_)) {
       Attempt& attempt = *attempt_;
       attempt_ = nullptr;
       const auto self = shared_from_this();
@@ -97,7 +97,8 @@ void Connection::on_read(const net::error_code& error, std::size_t bytes) {
       attempt.door_.launch(attempt, true);
       return;
     }
-    if (reader_.finish(*this)) {
+    // Only an end in good order can end an answer that has neither length nor chunks (RFC 9112, section 9.8).
+    if (error == net::asio::error::eof && reader_.finish(*this)) {
       if (attempt_ != nullptr) attempt_->sink_.on_batch_end();
       close();
     } else {
@@ -155,7 +156,7 @@ void Connection::on_end() {
 }
 
 void Connection::rest() {
-  if (!reader_.reusable() || writing_ || pool_->idle.size() >= kMaxIdlePerEndpoint) {
+  if (!reader_.reusable() || writing_ || pool_->retired || pool_->idle.size() >= kMaxIdlePerEndpoint) {
     close();
     return;
   }
@@ -166,7 +167,7 @@ void Connection::rest() {
 }
 
 void Connection::resume() {
-  if (closed_ || idle_) return;
+  if (closed_ || idle_ || (attempt_ != nullptr && attempt_->paused_)) return;
   if (waiting_bytes_ != 0) {
     take_in(std::exchange(waiting_bytes_, 0));
   } else {
@@ -200,6 +201,10 @@ void Connection::abandon() {
 void Connection::let_finish() {
   attempt_ = nullptr;
   if (closed_ || ended_) return;
+  if (writing_ || !connected_) {  // what is still to be written lies in the caller's buffers, which are theirs again
+    close();
+    return;
+  }
   shard_.timers().start(timer_, kFinishLimit, *this, kIdleTimer);
   if (!taking_in_) resume();
 }

@@ -25,7 +25,6 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void let_finish();
   void resume();
   void close();
-  bool used() const { return used_; }
 
  private:
   void on_connected(const net::error_code& error) override;
@@ -54,7 +53,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::size_t waiting_bytes_ = 0;  // read while paused
   bool connected_ = false;
   bool reading_ = false;
-  bool writing_ = false;
+  bool writing_ = false;   // or the write failed
   bool taking_in_ = false;
   bool answered_ = false;  // bytes of the current answer have come
   bool ended_ = false;

@@ -35,10 +35,18 @@ Door::Door(net::Shard& shard) : shard_(shard) {}
 Door::~Door() { close(); }
 
 void Door::close() {
-  for (const auto& pool : pools_) {
-    const auto idle = std::move(pool->idle);
-    for (const auto& connection : idle) connection->close();
-  }
+  for (const auto& pool : pools_) retire(*pool);
+}
+
+// Connections that still carry an attempt close when it has ended.
+void Door::retire(Pool& pool) {
+  pool.retired = true;
+  const auto idle = std::move(pool.idle);
+  for (const auto& connection : idle) connection->close();
+}
+
+bool Door::admits(const placement::Permit& permit) const {
+  return MonotonicClock::now() <= permit.expires_at() && permit.fleet_number() == fleet_number_;
 }
 
 Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destinations) {
@@ -66,9 +74,7 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
   for (const auto& old : pools_) {
     bool kept = false;
     for (const auto& pool : pools) kept = kept || pool == old;
-    if (kept) continue;
-    const auto idle = std::move(old->idle);
-    for (const auto& connection : idle) connection->close();
+    if (!kept) retire(*old);
   }
   pools_ = std::move(pools);
   fleet_number_ = number;

@@ -26,12 +26,14 @@ class Door;
 
 /// Sends. Refused with kInternal: a permit that expired, is of another fleet than the door's (ask place() again), or a body
 /// that was not built for the permit's target under its obligations. Bytes leave on a kept connection or a new one; a kept
-/// one that turns out to be closed before any answer is replaced once.
+/// one that turns out to be closed before any answer is replaced once, if the permit still holds then.
 Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&& permit, Body&& body, Door& door, AttemptSink& sink);
 
 inline constexpr std::size_t kReadBuffer = 64 * 1024;
 inline constexpr std::size_t kMaxIdlePerEndpoint = 64;
-inline constexpr Duration kIdleLimit = 50s;  // below the 60 s and more after which servers close idle connections
+/// Servers close idle connections after 5 s (uvicorn, cpp-httplib) to 75 s (nginx); a pending read sees that. This bounds what
+/// is kept where they do not.
+inline constexpr Duration kIdleLimit = 50s;
 
 /// How to reach one endpoint, credentials included. Same index as the fleet's endpoints.
 struct Destination {
@@ -124,7 +126,7 @@ class Door {
   /// The destinations of fleet `number`. Idle connections to destinations that did not change are kept. kIo when a CA file
   /// cannot be read; then nothing changed.
   Result<void> publish(std::uint64_t number, std::vector<Destination> destinations);
-  /// Closes idle connections.
+  /// Closes idle connections, and each busy one once its attempt has ended.
   void close();
 
  private:
@@ -136,7 +138,11 @@ class Door {
     std::unique_ptr<net::TlsContext> tls;
     std::string fixed_fields;  // of every request to it
     std::vector<std::shared_ptr<Connection>> idle;
+    bool retired = false;  // no longer in force: takes no connection back
   };
+  static void retire(Pool& pool);
+  /// The permit holds now, for the fleet in force.
+  bool admits(const placement::Permit& permit) const;
   void launch(Attempt& attempt, bool fresh);
 
   net::Shard& shard_;

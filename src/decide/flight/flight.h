@@ -92,8 +92,8 @@ struct Action {
     kDeliverWhole,  // send the folded answer
     kComplete,      // the stream ends well: write the end mark if `slot` == kMarkMissing, close the framing
     kFail,          // answer `error`: as the response when nothing was sent, else as an error inside the stream
-    kStartTimer,    // `timer` in `wait`; starting a running one restarts it. kFirstToken, kGap and kTotal take their
-                    // length from the permit's or the configuration's time-outs: `wait` is zero for them
+    kStartTimer,    // `timer` in `wait`; starting a running one restarts it. kFirstToken, kGap, kTotal and kClientWrite
+                    // take their length from the permit's or the configuration's time-outs: `wait` is zero for them
     kStopTimer,
     kPauseReading,  // of the upstream
     kResumeReading,

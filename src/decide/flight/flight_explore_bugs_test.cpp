@@ -251,6 +251,13 @@ const Bug kBugs[] = {
                   : right;
      }},
 
+    {"tries elsewhere what the caller did wrong", Check::kFailover,
+     [](Flight& flight, const Event& event) {
+       Event taken = event;
+       if (event.failure == Failure::kRefused) taken.failure = Failure::kUnfit;
+       return flight.on(taken);
+     }},
+
     {"reads on while the client takes nothing", Check::kBackPressure,
      [](Flight& flight, const Event& event) { return without(flight.on(event), Kind::kPauseReading); }},
     {"never reads on", Check::kBackPressure,
@@ -296,6 +303,13 @@ const Bug kBugs[] = {
        return end_with(flight, {{.kind = Kind::kCancel, .attempt = flight.attempt()},
                                 {.kind = Kind::kFail},
                                 {.kind = Kind::kSettle, .ending = Ending::kTruncated}});
+     }},
+
+    {"gives up at the first failure", Check::kNothingThrownAway,
+     [](Flight& flight, const Event& event) {
+       Event taken = event;
+       if (event.failure == Failure::kCut) taken.failure = Failure::kRefused;
+       return flight.on(taken);
      }},
 
     {"listens to an attempt that is over", Check::kLateIsIgnored,

@@ -27,7 +27,7 @@ Found explore(const Bounds& bounds, Play play = play_right);
 /// One walk from the start to the end: mostly answers and frames, seldom the end of everything.
 Found walk(const Bounds& bounds, std::uint64_t seed, Play play = play_right);
 
-/// "explored states=... transitions=... endings=...".
-std::string summary(const Found& found);
+/// "endings=5 (complete 1, failed 2, truncated 1, client_gone 1)".
+std::string endings_of(const Found& found);
 
 }  // namespace thalweg::flight

@@ -2,6 +2,14 @@
 
 namespace thalweg::flight {
 
+namespace {
+
+bool is_final(std::optional<Failure> failure) {
+  return failure == Failure::kRefused || failure == Failure::kTooLarge;
+}
+
+}  // namespace
+
 std::uint8_t World::Turn::free_slot() const {
   std::uint8_t slot = 0;
   while (slot < Lane::kSlots && driver_.slot_attempt[slot] != 0) ++slot;
@@ -71,6 +79,7 @@ Event World::Turn::begin_frame(Frame frame) {
   const std::uint8_t slot = free_slot();
   ++driver_.frames_read;
   if (driver_.paused) --driver_.frames_after_pause;
+  driver_.content_read |= facts.text || facts.tool;
   driver_.finish_read |= facts.finish;
   driver_.mark_read |= facts.terminator;
   driver_.slot_attempt[slot] = driver_.attempt;
@@ -168,9 +177,19 @@ std::optional<Violation> World::Turn::perform(const Action& action) {
   return std::nullopt;
 }
 
+std::optional<Failure> World::Turn::failure_told() const {
+  if (event_.kind == Event::Kind::kUpstreamError) return event_.failure;
+  if (event_.kind == Event::Kind::kUpstreamEnd) return Failure::kCut;
+  if (event_.kind == Event::Kind::kTimer && event_.timer == Timer::kFirstToken) return Failure::kSilent;
+  if (event_.kind == Event::Kind::kTimer && event_.timer == Timer::kGap) return Failure::kStalled;
+  if (event_.kind != Event::Kind::kFrame) return std::nullopt;
+  return event_.facts.error ? Failure::kErrorFrame : Failure::kCut;
+}
+
 std::optional<Violation> World::Turn::ask(const Action& action) {
   if (driver_.said != Lane::Said::kNothing) return broken(Check::kNothingAfterTheEnd, "it asks after its answer");
   if (driver_.sent > 0) return broken(Check::kFailover, "it asks for another attempt after something was sent");
+  if (is_final(failure_told())) return broken(Check::kFailover, "it fails over for a fault that no endpoint can mend");
   if (action.attempt > placement::kMaxAttempts)
     return broken(Check::kFailover, "it asks for more attempts than are allowed");
   if (driver_.ask != Lane::Ask::kNone) return broken(Check::kPermitted, "it asks while an answer is awaited");
@@ -178,6 +197,7 @@ std::optional<Violation> World::Turn::ask(const Action& action) {
   driver_.ask = Lane::Ask::kAsked;
   driver_.asked_attempt = action.attempt;
   driver_.frames_read = 0;
+  driver_.content_read = false;
   driver_.finish_read = false;
   driver_.mark_read = false;
   return std::nullopt;
@@ -246,6 +266,10 @@ std::optional<Violation> World::Turn::fail(const Action& action) {
   const bool disowned = (event_.kind == Event::Kind::kUpstreamError && event_.failure != Failure::kCut) ||
                         (event_.kind == Event::Kind::kFrame && event_.facts.error);
   if (driver_.finish_read && !disowned) return broken(Check::kNothingThrownAway, "it fails an answer that is complete");
+  const std::optional<Failure> failure = failure_told();
+  if (failure && !is_final(failure) && driver_.sent == 0 && driver_.asked_attempt < placement::kMaxAttempts) {
+    return broken(Check::kNothingThrownAway, "it gives up though another attempt is allowed");
+  }
   if (action.from_attempt && (driver_.dispatched == 0 || action.error != error_for(action.failure))) {
     return broken(Check::kOneEnding, "it blames an attempt for another error than the attempt's");
   }

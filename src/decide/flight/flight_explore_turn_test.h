@@ -32,6 +32,8 @@ class World::Turn {
   bool end_attempt();
   void drop_permit();
   std::uint8_t free_slot() const;
+  /// What the event says of the attempt, if it fails it.
+  std::optional<Failure> failure_told() const;
   std::optional<Violation> perform(const Action& action);
   std::optional<Violation> ask(const Action& action);
   std::optional<Violation> dispatch(const Action& action);

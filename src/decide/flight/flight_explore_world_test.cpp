@@ -18,13 +18,13 @@ std::optional<Violation> check_running(const Lane::Driver& driver) {
     return broken(Check::kBackPressure,
                   driver.blocked ? "reading goes on while the client is blocked" : "reading is never resumed");
   }
-  const int silence = std::popcount(static_cast<unsigned>(driver.timers & kSilenceTimers));
-  if (driver.paused && silence != 0) return broken(Check::kBackPressure, "silence is counted while nothing is read");
-  if (!driver.paused && silence == 0) return broken(Check::kSettlesOnce, "a silent endpoint would hold it for ever");
-  if (silence > 1) return broken(Check::kSettlesOnce, "two limits on silence at a time");
-  const bool tail = (driver.timers & bit_of(Timer::kTail)) != 0;
-  if (silence == 1 && tail != driver.finish_read)
-    return broken(Check::kSettlesOnce, "the tail is limited before or not after the finish");
+  const bool limited = (driver.timers & kSilenceTimers) != 0;
+  if (driver.paused && limited) return broken(Check::kBackPressure, "silence is counted while nothing is read");
+  if (!driver.paused && !limited) return broken(Check::kSettlesOnce, "a silent endpoint would hold it for ever");
+  const Timer fitting = driver.finish_read ? Timer::kTail : driver.content_read ? Timer::kGap : Timer::kFirstToken;
+  if (!driver.paused && (driver.timers & kSilenceTimers) != bit_of(fitting)) {
+    return broken(Check::kSettlesOnce, "another limit on silence runs than the one that fits");
+  }
   if (driver.sent > 0 && driver.sent != driver.frames_read)
     return broken(Check::kOneAnswer, "it holds back frames of an answer that has begun");
   return std::nullopt;
@@ -96,10 +96,10 @@ World::World(const Bounds& bounds) : free_slots_(bounds.slots), retry_tokens_(bo
 
 void World::steps(const Bounds& bounds, std::vector<Step>& found) const {
   found.clear();
-  for (std::uint8_t i = 0; i < bounds.flights.size(); ++i) {
+  for (std::size_t i = 0; i < bounds.flights.size(); ++i) {
     const Lane::Driver& driver = lanes_[i].driver;
     const auto can = [&](Step::Kind kind, std::size_t detail = 0) {
-      found.push_back({kind, i, static_cast<std::uint8_t>(detail)});
+      found.push_back({kind, static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(detail)});
     };
     if (driver.settled) continue;
     if (!driver.started) {

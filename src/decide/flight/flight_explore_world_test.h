@@ -80,10 +80,10 @@ enum class Check : std::uint8_t {
   kNothingAfterTheEnd = 4,      // no action for a flight that has ended
   kSettlesOnce = 5,             // and never gets stuck: something bounded in time always comes next
   kPermitted = 6,               // dispatch with the permit at hand, one attempt at a time, none leaks, slots return
-  kFailover = 7,                // none after something was sent; attempts are limited
+  kFailover = 7,                // none after something was sent or for a final failure; attempts are limited
   kBackPressure = 8,            // reading pauses exactly while the client is blocked, and no silence is counted then
   kOneEnding = 9,               // exactly one of complete, whole, fail, client gone; the settlement says the same
-  kNothingThrownAway = 10,      // an answer that was read to its finish is not failed, unless the endpoint disowns it
+  kNothingThrownAway = 10,      // no answer read to its finish is failed unless disowned; no attempt left is left out
   kLateIsIgnored = 11,          // what cannot be meant changes nothing
 };
 struct Violation {
@@ -113,6 +113,7 @@ struct Lane {
     std::uint8_t attempt = 0;      // the one that runs; 0: none
     bool refused = false;          // its permit was stale: nothing was sent, and the error is on its way
     std::uint8_t frames_read = 0;  // of this attempt
+    bool content_read = false;
     bool finish_read = false;
     bool mark_read = false;
     std::uint8_t sent_from = 0;                       // the attempt whose frames the client has; 0: none

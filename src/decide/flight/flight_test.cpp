@@ -173,6 +173,7 @@ TEST(Flight, FoldsAWholeAnswerAndMayFailOverToItsEnd) {
   EXPECT_EQ(told.frame(kText), "start gap");
   Told stalled = told;
   EXPECT_EQ(stalled.fires(Timer::kGap), "cancel 1; drop held; ask 2 after stalled");
+  EXPECT_EQ(stalled.tell(Event::Kind::kGranted), "dispatch 2; start first_token") << "nothing of this attempt was seen";
   EXPECT_EQ(told.frame(kFinish), "stop gap; start tail 1000ms");
   EXPECT_EQ(told.frame(kUsage), "-");
   EXPECT_FALSE(told.flight.committed());

@@ -1,15 +1,19 @@
 #include "show/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <string>
+
+#include "show/cli/version.h"
 
 namespace thalweg::cli {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Thalweg finds, for every AI request, the place where it should run, and keeps proof of what it decided.\n"
+      "Thalweg finds, for every AI request, the place where it should run: on this machine or at another endpoint.\n"
       "Applications change one base URL.",
       "thalweg"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("thalweg ") + std::string(kVersion));
   app.footer("Example: thalweg serve --config thalweg.yaml\nHelp on a command: thalweg serve --help");
   int exit_code = 0;
   add_serve(app, exit_code);

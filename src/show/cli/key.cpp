@@ -53,7 +53,8 @@ void add_key(CLI::App& app, int& exit_code) {
   command->add_option("--tenant", flags->tenant, "Tenant that the key belongs to")->capture_default_str();
   command->callback([flags, &exit_code] {
     const std::string id = flags->id.empty() ? random_id() : flags->id;
-    const bool good = id.size() <= 32 && id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+    const bool good = id.size() <= 32 && id.front() != '-' &&
+                      id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
     if (!good) {
       fmt::print(stderr, "thalweg: the id \"{}\" is not of a-z, 0-9 and '-', at most 32 of them\n", id);
       exit_code = 2;

@@ -22,18 +22,18 @@ class Call final : public net::ClientStream::Owner, public http::ResponseReader:
     request_ = std::move(request);
     stream_.connect({.host = gateway.host, .port = gateway.port, .path = {}, .tls = false}, nullptr, *this, nullptr);
   }
-  void on_connected(const net::error_code& error) override {
-    if (error) return end(fmt::format("no connection: {}", error.message()));
+  void on_connected(const net::error_code& failed) override {
+    if (failed) return end(fmt::format("no connection: {}", failed.message()));
     const std::string_view slices[] = {request_};
     if (stream_.write(slices, *this, nullptr)) on_written({});
   }
-  void on_written(const net::error_code& error) override {
-    if (error) return end(error.message());
+  void on_written(const net::error_code& failed) override {
+    if (failed) return end(failed.message());
     read();
   }
-  void on_read(const net::error_code& error, std::size_t bytes) override {
+  void on_read(const net::error_code& failed, std::size_t bytes) override {
     if (done_) return;
-    if (error) {
+    if (failed) {
       if (!reader_.finish(*this)) end("the answer was cut");
       return;
     }

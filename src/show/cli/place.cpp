@@ -76,8 +76,9 @@ int dry_run(const Flags& flags) {
   const placement::World world{&settings->fleet, &settings->policy, &facts, &conditions};
   placement::Scratch scratch;
   const placement::Decision decision = placement::place(question, world, scratch);
-  fmt::print("{}\n", flags.json ? placement::explain_json(decision, question, world)
-                                : placement::explain(decision, question, world));
+  std::string text = flags.json ? placement::explain_json(decision, question, world) : placement::explain(decision, question, world);
+  if (!text.ends_with('\n')) text += '\n';
+  fmt::print("{}", text);
   return decision.outcome() == placement::Outcome::kDeny ? 1 : 0;
 }
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from provider.behaviour import Behaviour
 
@@ -31,13 +32,7 @@ def text_for(prompt: str, choice: int = 0) -> str:
 
 def pieces_of(text: str) -> list[str]:
     """The fragments of a streamed text: words with the space before them; their count is the count of tokens."""
-    pieces, word = [], ""
-    for character in text:
-        if character == " " and word:
-            pieces.append(word)
-            word = ""
-        word += character
-    return [*pieces, word] if word else pieces
+    return re.findall(r" ?[^ ]+| ", text)
 
 
 def usage_for(request: dict, texts: list[str]) -> dict:

@@ -123,7 +123,8 @@ class Connection:
             raise Closed(str(error)) from None
 
     async def _flushed(self) -> None:
-        self.writer.transport.set_write_buffer_limits(high=0)
+        if self.writer.get_extra_info("ssl_object") is None:  # TLS transports have buffers of their own, which never count as empty
+            self.writer.transport.set_write_buffer_limits(high=0)
         try:
             await self.writer.drain()
         except (ConnectionError, OSError):
@@ -141,7 +142,10 @@ class Connection:
         if not self.ended:
             self.ended = True
             await self._flushed()
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError:
+                pass  # the peer was faster
             self.writer.transport.abort()
 
 

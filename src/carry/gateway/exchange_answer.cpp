@@ -1,0 +1,150 @@
+// What the client gets: frames in batches, whole answers, errors in its own dialect.
+#include "carry/gateway/exchange.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "carry/gateway/connection.h"
+
+namespace thalweg::gateway {
+
+using flight::Action;
+using flight::Failure;
+
+void Exchange::emit(std::uint8_t slot) {
+  batch_ += frames_[slot];
+  frame_used_[slot] = false;
+}
+
+// The head of a streamed answer, to leave with its first bytes.
+std::string Exchange::stream_head() {
+  head_sent_ = true;
+  status_ = 200;
+  worker_.metrics.responses_by_class[2].add();
+  return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}\r\n",
+                     question_.request.text(),
+                     connection_.minor_version() == 0     ? "Connection: close\r\n"
+                     : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
+                                                        : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
+                     connection_.cors_fields());
+}
+
+// All frames of one read leave with one write, as one chunk; the answer's head before the first, its last chunk after the last.
+void Exchange::flush_batch(Last last) {
+  if (cut_ || (batch_.empty() && last == Last::kNo)) return;
+  std::string head;
+  if (!head_sent_) head = stream_head();
+  const bool chunked = connection_.minor_version() != 0;
+  char size[24];
+  std::string_view chunk_head, chunk_end;
+  if (chunked && !batch_.empty()) {
+    const auto end = fmt::format_to(size, "{:x}\r\n", batch_.size());
+    chunk_head = {size, static_cast<std::size_t>(end - size)};
+    chunk_end = "\r\n";
+  }
+  bytes_out_ += batch_.size();
+  const std::string_view slices[] = {head, chunk_head, batch_, chunk_end,
+                                     chunked && last == Last::kYes ? std::string_view("0\r\n\r\n") : std::string_view()};
+  if (!connection_.send(slices)) cut_ = true;
+  batch_.clear();
+}
+
+void Exchange::complete(bool mark_missing) {
+  if (mark_missing) batch_ += dialect::kEndMark;
+  flush_batch(Last::kYes);
+}
+
+void Exchange::send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
+                             std::size_t body_size) {
+  head_sent_ = true;
+  status_ = status;
+  bytes_out_ += body_size;
+  worker_.metrics.responses_by_class[std::min<std::size_t>(status / 100, 5)].add();
+  char id[RequestId::kTextLength];
+  question_.request.write(id);
+  fmt::basic_memory_buffer<char, 512> head;
+  fmt::format_to(std::back_inserter(head),
+                 "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Request-Id: {}\r\n{}{}{}\r\n", status,
+                 reason_phrase(status), body_size, std::string_view(id, sizeof id), extra_fields,
+                 connection_.connection_field(connection_.client_keeps_alive()), connection_.cors_fields());
+  slices_.clear();
+  slices_.emplace_back(head.data(), head.size());
+  slices_.insert(slices_.end(), body.begin(), body.end());
+  if (!connection_.send(slices_)) cut_ = true;
+}
+
+void Exchange::deliver_whole() {
+  if (form_ == AnswerForm::kStream) {
+    auto folded = answer_.fold();
+    if (!folded) {  // frames that each were right do not make an answer
+      fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
+      return;
+    }
+    const std::string_view slices[] = {*folded};
+    send_response(200, {}, slices, folded->size());
+    return;
+  }
+  send_response(200, {}, answer_.whole().slices(), answer_.whole().size());
+}
+
+Error Exchange::error_of(const Action& action) const {
+  const std::string name = target_.endpoint ? endpoint().name : std::string("the endpoint");
+  if (action.from_attempt) {
+    switch (action.failure) {
+      case Failure::kNotSent: return {action.error, fmt::format("no connection to the endpoint \"{}\"", name), {}};
+      case Failure::kSilent:
+        return {action.error, fmt::format("the endpoint \"{}\" gave no token within its time-out", name), {}};
+      case Failure::kStalled:
+        return {action.error, fmt::format("the endpoint \"{}\" fell silent in the middle of its answer", name), {}};
+      case Failure::kCut:
+        return {action.error, fmt::format("the answer of the endpoint \"{}\" ended before it was complete", name), {}};
+      case Failure::kMalformed:
+        return {action.error, fmt::format("the endpoint \"{}\" did not answer as its API says", name), {}};
+      case Failure::kTooLarge:
+        return {action.error, fmt::format("the answer of the endpoint \"{}\" is larger than limits.answer", name), {}};
+      case Failure::kErrorFrame:
+        return {action.error,
+                answer_.error_message().empty() ? fmt::format("the endpoint \"{}\" reported an error", name)
+                                                : std::string(answer_.error_message().substr(0, 1024)),
+                {}};
+      default: return {action.error, fmt::format("the endpoint \"{}\" failed", name), {}};
+    }
+  }
+  if (!denial_.empty()) return {action.error, denial_, {}};
+  if (action.error == ErrorCode::kUpstreamTimeout) return {action.error, "the request took longer than timeouts.total allows", {}};
+  if (action.error == ErrorCode::kDraining) return {action.error, "the gateway is shutting down; try again", {}};
+  return {action.error, std::string(name_of(action.error)), {}};
+}
+
+void Exchange::fail(const Action& action) {
+  if (action.from_attempt) record_failed_attempt(action.failure);
+  failed_ = true;
+  error_ = action.error;
+  const Error error = error_of(action);
+  if (head_sent_ || (flight_.committed() && !batch_.empty())) {
+    // Inside a stream: the error as an event, and no well-formed end, so that no client can take it for the whole.
+    batch_ += dialect::error_frame(error);
+    flush_batch();
+    cut_ = true;
+    return;
+  }
+  if (action.from_attempt && form_ == AnswerForm::kRefusal) {
+    const auto kind = dialect::classify_refusal(upstream_status_, body_);
+    const std::uint16_t status = kind == dialect::RefusalKind::kCredentials ? 502 : upstream_status_;
+    const std::string body = dialect::refusal_body(upstream_status_, body_, kind, endpoint().name);
+    std::string extra;
+    if (!retry_after_.empty()) extra += fmt::format("Retry-After: {}\r\n", retry_after_);
+    if (!upstream_request_id_.empty()) extra += fmt::format("Thalweg-Upstream-Request-Id: {}\r\n", upstream_request_id_);
+    const std::string_view slices[] = {body};
+    send_response(status, extra, slices, body.size());
+    return;
+  }
+  const std::string body = dialect::error_body(error, action.error == ErrorCode::kModelNotFound ? "model" : "");
+  const bool later = action.error == ErrorCode::kOverloaded || action.error == ErrorCode::kUnavailable ||
+                     action.error == ErrorCode::kDraining;
+  const std::string_view slices[] = {body};
+  send_response(dialect::status_of(action.error), later ? "Retry-After: 1\r\n" : "", slices, body.size());
+}
+
+}  // namespace thalweg::gateway

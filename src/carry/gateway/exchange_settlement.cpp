@@ -1,0 +1,163 @@
+// The books: each failed attempt once, each request once, in numbers, observations and the access log.
+#include "carry/gateway/exchange.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "carry/gateway/connection.h"
+
+namespace thalweg::gateway {
+
+using flight::Failure;
+
+namespace {
+
+constexpr Duration kFirstBackoff = 100ms;
+constexpr Duration kLongestRetryAfter = 60s;  // what an endpoint may ask for at most
+constexpr std::size_t kKeptCapacity = 256 * 1024;
+
+// Retry-After in seconds; dates are not used by the APIs spoken here.
+Duration read_retry_after(std::string_view text) {
+  std::uint64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end == text.data()) return Duration::zero();
+  return std::min<Duration>(std::chrono::seconds(std::min<std::uint64_t>(seconds, 3600)), kLongestRetryAfter);
+}
+
+placement::AttemptEnd end_of(Failure failure) {
+  switch (failure) {
+    case Failure::kNotSent: return placement::AttemptEnd::kNotSent;
+    case Failure::kBusy: return placement::AttemptEnd::kBusy;
+    case Failure::kUnfit: return placement::AttemptEnd::kUnfit;
+    case Failure::kSilent:
+    case Failure::kStalled: return placement::AttemptEnd::kSilent;
+    default: return placement::AttemptEnd::kFailed;
+  }
+}
+
+placement::Sight sight_of(Failure failure) {
+  switch (failure) {
+    case Failure::kNotSent: return placement::Sight::kNotConnected;
+    case Failure::kBusy: return placement::Sight::kBusy;
+    case Failure::kServerError: return placement::Sight::kServerError;
+    case Failure::kSilent:
+    case Failure::kStalled: return placement::Sight::kSilence;
+    case Failure::kCut:
+    case Failure::kMalformed: return placement::Sight::kCut;
+    default: return placement::Sight::kSuccess;  // it answered; what it answered is about the request
+  }
+}
+
+}  // namespace
+
+// Once an attempt: for the next Question, the numbers and the learners.
+void Exchange::record_failed_attempt(Failure failure) {
+  if (std::exchange(recorded_, true)) return;
+  const Instant now = MonotonicClock::now();
+  Duration wait = read_retry_after(retry_after_);
+  if (wait == Duration::zero() && failure != Failure::kNotSent) {
+    // Jittered: half to one and a half of a doubling back-off.
+    const Duration base = kFirstBackoff * (1 << (dispatched_ - 1));
+    wait = base / 2 + Duration(worker_.ids.random() % static_cast<std::uint64_t>(base.count()));
+  } else if (failure == Failure::kNotSent) {
+    wait = kFirstBackoff / 2 + Duration(worker_.ids.random() % static_cast<std::uint64_t>(kFirstBackoff.count()));
+  }
+  question_.earlier.add({target_, never_again_ ? placement::AttemptEnd::kSilent : end_of(failure), now + wait});
+  series().failures.add();
+  worker_.observe({.endpoint = target_.endpoint, .sight = sight_of(failure)}, snapshot_->fleet().number);
+}
+
+void Exchange::settle(flight::Ending ending) {
+  if (failed_ && ending == flight::Ending::kComplete) ending = flight::Ending::kFailed;  // it could not be delivered
+  for (net::Timer& timer : timers_) timer.stop();
+  leave_line();
+  permit_.reset();
+  settled_ = true;
+  if (ending != flight::Ending::kComplete) cut_ = cut_ || (head_sent_ && ending == flight::Ending::kTruncated);
+  if (attempt_) attempt_->let_finish();
+  attempt_.reset();
+  const Instant now = MonotonicClock::now();
+  const inference::Usage& usage = answer_.usage();
+  auto& metrics = worker_.metrics;
+  metrics.requests_finished.add();
+  if (ending == flight::Ending::kTruncated) metrics.truncated.add();
+  if (ending == flight::Ending::kClientGone) {
+    metrics.cancelled.add();
+    if (status_ == 0) metrics.responses_by_class[0].add();
+  }
+  if (dispatched_ != 0) {
+    telemetry::ModelSeries& numbers = series();
+    if (ending == flight::Ending::kComplete) {
+      numbers.requests.add();
+      worker_.observe({.endpoint = target_.endpoint,
+                       .sight = placement::Sight::kSuccess,
+                       .prefill_tokens = answer_.prefill_tokens(),
+                       .prefill_time = answer_.prefill_time()},
+                      snapshot_->fleet().number);
+    }
+    if (usage.reported) {
+      numbers.input_tokens.add(usage.input_tokens);
+      numbers.output_tokens.add(usage.output_tokens);
+      numbers.cached_input_tokens.add(usage.cached_input_tokens);
+    } else {
+      numbers.unreported_usage.add();
+    }
+    numbers.duration.record(now - arrived_at_);
+    if (first_token_at_ != Instant{}) numbers.time_to_first_token.record(first_token_at_ - arrived_at_);
+  }
+  telemetry::AccessLine line;
+  line.at = arrived_;
+  line.request = question_.request;
+  line.method = "POST";
+  line.path = path_;
+  line.status = status_;
+  line.outcome = flight::name_of(ending);
+  if (failed_) line.error = name_of(error_);
+  if (question_.subject.key != nullptr) line.key_id = question_.subject.key->id;
+  line.tenant = question_.subject.tenant;
+  line.model_asked = question_.model;
+  if (target_.endpoint) {
+    line.endpoint = endpoint().name;
+    line.place = snapshot_->fleet().places[endpoint().place.value].name;
+    line.model = snapshot_->fleet().at(target_).name;
+  }
+  line.attempts = dispatched_;
+  line.streamed = streamed_;
+  line.usage_reported = dispatched_ != 0 && usage.reported;
+  if (dispatched_ != 0) {
+    line.input_tokens = usage.input_tokens;
+    line.output_tokens = usage.output_tokens;
+    line.cached_input_tokens = usage.cached_input_tokens;
+    line.finish_reason = answer_.finish_reason();
+  }
+  line.bytes_in = bytes_in_;
+  line.bytes_out = bytes_out_;
+  line.duration = now - arrived_at_;
+  if (first_token_at_ != Instant{}) line.time_to_first_token = first_token_at_ - arrived_at_;
+  line.decision_hash = decision_hash_;
+  worker_.write_line(line);
+}
+
+// After the last action: hands the connection back. Nothing of this exchange may be touched afterwards.
+void Exchange::conclude() {
+  running_ = false;
+  settled_ = false;
+  held_.release();
+  // What a large answer has grown is not kept for the next.
+  const auto shrink = [](std::string& text) {
+    if (text.capacity() > kKeptCapacity) std::string().swap(text);
+  };
+  shrink(body_);
+  shrink(batch_);
+  for (std::string& frame : frames_) shrink(frame);
+  const bool cut = cut_;
+  worker_.slot_came_free();
+  if (cut) {
+    connection_.cut();
+  } else {
+    connection_.answered(connection_.client_keeps_alive() && !(connection_.minor_version() == 0 && form_ == AnswerForm::kStream));
+  }
+}
+
+}  // namespace thalweg::gateway
