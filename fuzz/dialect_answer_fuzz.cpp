@@ -113,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(answer.whole().joined() == passed);
   }
 
-  for (const std::uint16_t status : {400, 403, 500}) {
+  for (const std::uint16_t status : {std::uint16_t{400}, std::uint16_t{403}, std::uint16_t{500}}) {
     const dialect::RefusalKind kind = dialect::classify_refusal(status, bytes);
     require(nlohmann::json::parse(dialect::refusal_body(status, bytes, kind, "e"))["error"].contains("message"));
   }

@@ -8,7 +8,7 @@ from gateway import ENGINE, MODEL
 from waiting import PATIENCE
 
 # Long enough that only a fault runs into them; tests of a time-out set their own.
-PATIENT = {"connect": "10s", "first_token": "60s", "gap": "60s", "total": "300s"}
+PATIENT = {"connect": "10s", "first_token": "60s", "gap": "60s", "whole": "60s", "total": "300s"}
 CAPABILITIES = ["chat", "completions", "tools", "json_schema", "images", "logprobs", "n"]
 UPSTREAM_NAME = "gpt-test-2026-01-01"  # what the stand-in calls it
 SHOWN_NAME = "gpt-test"                # what answers carry

@@ -104,7 +104,7 @@ class Soak:
         self.rss_warm = self.rss_most = 0
 
     def _settings(self) -> dict:
-        limits = {"first_token": config.short(0.4), "gap": config.short(0.4)}
+        limits = {"first_token": config.short(0.4), "gap": config.short(0.4), "whole": config.short(0.4), "total": config.short(3.0)}
         settings = config.two(*self.standins, limits)
         if self.with_engine:
             settings["endpoints"]["local"] = config.local()

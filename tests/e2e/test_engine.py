@@ -118,6 +118,17 @@ def test_the_prefix_of_a_prefilled_answer_is_not_repeated(engine, python):
         assert "Paris" in text and not text.lstrip().startswith("The capital of France is")
 
 
+def test_a_client_that_leaves_stops_the_engine(engine, python):
+    """The whole answer would take many seconds; the slot must be free long before."""
+    stream = python(engine.base_url).chat.completions.create(**{**ASK, "messages": [{"role": "user", "content": "Count to a thousand."}], "max_tokens": 1500}, stream=True)
+    for number, _ in enumerate(stream):
+        if number == 3:
+            break
+    assert engine.metric("thalweg_endpoint_running", endpoint="local") == 1
+    stream.close()
+    until(lambda: engine.metric("thalweg_endpoint_running", endpoint="local") == 0, "the slot is free", 5)
+
+
 def test_unicode_survives_the_engine(engine, python):
     ask = {**ASK, "messages": [{"role": "user", "content": "Repeat: Zürich, 東京, 🚰"}], **SURE}
     whole = python(engine.base_url).chat.completions.create(**ask).choices[0].message.content

@@ -24,7 +24,7 @@ BEFORE_THE_FIRST_TOKEN = {
 
 
 def running(start, standin, second):
-    return start(config.two(standin, second, {"first_token": config.short(0.5), "gap": config.short(0.5)}))
+    return start(config.two(standin, second, {"first_token": config.short(0.5), "whole": config.short(0.5), "gap": config.short(0.5)}))
 
 
 @pytest.mark.parametrize("fault", BEFORE_THE_FIRST_BYTE.values(), ids=BEFORE_THE_FIRST_BYTE.keys())

@@ -1,16 +1,19 @@
 """What operators see: health, readiness, metrics and the access log, and that they agree with what was sent."""
 
+import os
 import re
+import subprocess
 
 import openai
 import pytest
 
 import config
-from gateway import Key
+from conftest import KEYS
+from gateway import PROGRAM, Key, to_yaml
 from provider import answers, behaviour
 from raw import chat
 from reading import fold, fold_until_error
-from waiting import until
+from waiting import PATIENCE, until
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
 
@@ -23,6 +26,15 @@ def test_health_needs_no_key_and_metrics_and_models_do(start, standin):
     for path in ("/v1/models", "/metrics"):
         assert gateway.get(path).status == 401
         assert gateway.get(path, headers={"Authorization": f"Bearer {key.text}"}).status == 200
+
+
+@pytest.mark.parametrize("with_keys, told", [(False, "keys"), (True, "--insecure-listen")])
+def test_listening_beyond_loopback_is_refused_without_keys_and_consent(standin, tmp_path, with_keys, told):
+    settings = config.one(standin, **({"keys": [Key("dev", ["big"]).settings]} if with_keys else {}))
+    (tmp_path / "thalweg.yaml").write_text(to_yaml(settings) + "\n")
+    done = subprocess.run([str(PROGRAM), "serve", "--config", str(tmp_path / "thalweg.yaml"), "--listen", "0.0.0.0:0"], capture_output=True,
+                          env={**os.environ, **KEYS}, timeout=30 * PATIENCE, check=False)
+    assert done.returncode == 2 and told in done.stderr.decode() and b"listening" not in done.stdout
 
 
 def test_ready_means_that_an_endpoint_can_answer(gateway):

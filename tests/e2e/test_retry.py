@@ -61,19 +61,21 @@ def test_a_failing_endpoint_gets_fewer_requests_than_callers_send(gateway, stand
     assert len(standin.asked()) < REQUESTS // 2, "the breaker did not open"
 
 
-def test_the_same_silent_endpoint_is_never_asked_twice(start, standin, python):
-    gateway = start(config.one(standin, {"first_token": config.short(0.4)}))
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_same_silent_endpoint_is_never_asked_twice(start, standin, python, stream):
+    gateway = start(config.one(standin, {"first_token": config.short(0.4), "whole": config.short(0.4)}))
     for asked, where in enumerate(("head", "first"), 1):
         standin.always(behaviour.stall(where))
-        assert outcome(python(gateway.base_url), stream=True) == 504
+        assert outcome(python(gateway.base_url), stream=stream) == 504
         assert len(standin.asked()) == asked
 
 
-def test_two_silent_endpoints_are_asked_once_each(start, standin, second, python):
-    gateway = start(config.two(standin, second, {"first_token": config.short(0.4)}))
+@pytest.mark.parametrize("stream", [False, True])
+def test_two_silent_endpoints_are_asked_once_each(start, standin, second, python, stream):
+    gateway = start(config.two(standin, second, {"first_token": config.short(0.4), "whole": config.short(0.4)}))
     for provider in (standin, second):
         provider.always(behaviour.stall("head"))
-    assert outcome(python(gateway.base_url)) == 504
+    assert outcome(python(gateway.base_url), stream=stream) == 504
     assert (len(standin.asked()), len(second.asked())) == (1, 1)
 
 

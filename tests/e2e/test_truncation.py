@@ -53,7 +53,7 @@ def test_the_providers_own_words_about_a_failed_stream_reach_the_caller(gateway,
 
 @pytest.mark.parametrize("fault", [behaviour.stall("middle", 5), behaviour.stall("middle", 1)], ids=["after content", "after the role only"])
 def test_a_stream_that_falls_silent_ends_with_an_error(start, standin, python, fault):
-    gateway = start(config.one(standin, {"gap": config.short(0.4), "first_token": config.short(0.4)}))
+    gateway = start(config.one(standin, {"gap": config.short(0.4), "first_token": config.short(0.4), "whole": config.short(0.4)}))
     standin.always(fault)
     folded = fold_until_error(_stream(python(gateway.base_url)))
     assert folded.error is not None
@@ -63,7 +63,7 @@ def test_a_stream_that_falls_silent_ends_with_an_error(start, standin, python, f
 
 def test_a_slow_drip_is_no_silence(start, standin, python):
     """Each gap is below the limit, their sum far above: separate time-outs, not one."""
-    gateway = start(config.one(standin, {"gap": config.short(1.0), "first_token": config.short(1.0)}))
+    gateway = start(config.one(standin, {"gap": config.short(1.0), "first_token": config.short(1.0), "whole": config.short(1.0)}))
     standin.always(behaviour.normal(gap=0.15))
     folded = fold_until_error(_stream(python(gateway.base_url)))
     assert folded.error is None and folded.text == answers.text_for(PROMPT)

@@ -56,6 +56,7 @@ fleet::Timeouts read_timeouts(Section& parent, fleet::Timeouts timeouts, Errors&
   // Zero is an engine's "by its measured prefill rate"; a remote server without any limit would hold a request for ever.
   timeouts.first_token = section.duration("first_token", timeouts.first_token, {timeouts.first_token == Duration{} ? Duration{} : 1ms, kDay});
   timeouts.gap = section.duration("gap", timeouts.gap, {1ms, kDay});
+  timeouts.whole = section.duration("whole", timeouts.whole, {1ms, kDay});
   timeouts.total = section.duration("total", timeouts.total, {Duration{}, kDay});
   section.finish();
   return timeouts;

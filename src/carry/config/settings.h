@@ -45,7 +45,7 @@ struct EngineSettings {
   std::uint32_t context_tokens = 4096;  // of one slot
   std::uint32_t slots = 4;
   std::uint32_t threads = 0;            // 0: the engine decides
-  std::uint64_t memory_bytes = 0;       // 0: model file's size * 2 + 2 GiB
+  std::uint64_t memory_bytes = 0;       // 0: by model file and context, see engine/command.h
   Sandbox sandbox = Sandbox::kOn;
   std::vector<std::string> arguments;   // passed on as they are
 };
@@ -70,7 +70,7 @@ struct EndpointSettings {
 struct Limits {
   std::uint64_t head_bytes = 32 * 1024;
   std::uint64_t body_bytes = 32ULL * 1024 * 1024;
-  std::uint64_t answer_bytes = 64ULL * 1024 * 1024;     // a whole or folded answer, and one frame of a stream at most
+  std::uint64_t answer_bytes = 64ULL * 1024 * 1024;     // a whole or folded answer
   std::uint64_t held_bytes = 256ULL * 1024 * 1024;      // all bytes held by the process; above it 503
   std::uint32_t connections = 10'000;
   std::uint32_t streams = 4'096;                        // requests running or waiting

@@ -130,10 +130,9 @@ void Exchange::perform(const Action& action) {
     case Action::Kind::kStartTimer: {
       Duration after = action.wait;
       if (action.timer == flight::Timer::kFirstToken) {
-        // A server that answers whole says nothing before its end: only the total limit fits.
+        // A server that answers whole says nothing before its end.
         const bool whole = !streamed_ && endpoint().kind == fleet::EndpointKind::kOpenAi;
-        after = whole ? timeouts_.total : timeouts_.first_token;
-        if (after == Duration::zero()) return;
+        after = whole ? timeouts_.whole : timeouts_.first_token;
       }
       if (action.timer == flight::Timer::kGap) after = timeouts_.gap;
       if (action.timer == flight::Timer::kTotal) return;  // begins with the first attempt: waiting has its own limit

@@ -36,6 +36,7 @@ void write(CanonicalBytes& bytes, const Endpoint& endpoint) {
   bytes.number(endpoint.slots);
   bytes.duration(endpoint.timeouts.connect);
   bytes.duration(endpoint.timeouts.first_token);
+  bytes.duration(endpoint.timeouts.whole);
   bytes.duration(endpoint.timeouts.gap);
   bytes.duration(endpoint.timeouts.total);
   bytes.number(endpoint.models.size());

@@ -51,6 +51,7 @@ struct Timeouts {
   Duration connect = 5s;
   Duration first_token = 10s;
   Duration gap = 10s;
+  Duration whole = 120s;  // of an answer that a server gives whole: it says nothing before its end
   Duration total = 600s;
 };
 

@@ -63,6 +63,7 @@ TEST(SealFleet, SeesEveryField) {
       {"slots", [](Fleet& f) { f.endpoints[0].slots = 3; }},
       {"connect", [](Fleet& f) { f.endpoints[0].timeouts.connect += 1ns; }},
       {"first token", [](Fleet& f) { f.endpoints[0].timeouts.first_token += 1ns; }},
+      {"whole", [](Fleet& f) { f.endpoints[0].timeouts.whole += 1ns; }},
       {"gap", [](Fleet& f) { f.endpoints[0].timeouts.gap += 1ns; }},
       {"total", [](Fleet& f) { f.endpoints[0].timeouts.total += 1ns; }},
       {"endpoint model", [](Fleet& f) { f.endpoints[0].models[0].name = "large"; }},

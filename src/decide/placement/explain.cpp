@@ -253,6 +253,7 @@ std::string explain_json(const Decision& decision, const Question& question, con
     json["timeouts_ms"] = {{"connect", to_millis(decision.timeouts().connect)},
                            {"first_token", to_millis(decision.timeouts().first_token)},
                            {"gap", to_millis(decision.timeouts().gap)},
+                           {"whole", to_millis(decision.timeouts().whole)},
                            {"total", to_millis(decision.timeouts().total)}};
     json["obligations"] = {{"output_cap", decision.obligations().output_cap},
                            {"no_storage", decision.obligations().no_storage}};

@@ -342,6 +342,7 @@ class Placer {
     fleet::Timeouts timeouts = endpoint.timeouts;
     timeouts.connect = or_else(timeouts.connect, kDefault.connect);
     timeouts.gap = or_else(timeouts.gap, engine ? kEngineGap : kDefault.gap);
+    timeouts.whole = or_else(timeouts.whole, kDefault.whole);
     timeouts.total = or_else(timeouts.total, Duration::zero());
     if (timeouts.first_token <= Duration::zero()) {
       timeouts.first_token =
@@ -360,6 +361,7 @@ class Placer {
     h = mix(h, decision.timeouts_.connect);
     h = mix(h, decision.timeouts_.first_token);
     h = mix(h, decision.timeouts_.gap);
+    h = mix(h, decision.timeouts_.whole);
     h = mix(h, decision.timeouts_.total);
     h = mix(h, decision.wait_);
     h = mix64(h, static_cast<std::uint64_t>(decision.denial_));

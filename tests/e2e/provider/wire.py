@@ -8,6 +8,8 @@ import socket
 import struct
 
 MAX_HEAD = 64 * 1024
+SEND_BUFFER = 64 * 1024  # small, so that a peer that does not read is felt soon
+FLUSH_LIMIT = 2.0        # seconds that an ordered end of the connection waits for a peer that does not read
 
 
 class Closed(Exception):
@@ -38,6 +40,7 @@ class Connection:
         self.ended = False
         writer.transport.set_write_buffer_limits(high=256 * 1024)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     @property
     def socket(self):
@@ -126,9 +129,9 @@ class Connection:
         if self.writer.get_extra_info("ssl_object") is None:  # TLS transports have buffers of their own, which never count as empty
             self.writer.transport.set_write_buffer_limits(high=0)
         try:
-            await self.writer.drain()
-        except (ConnectionError, OSError):
-            pass
+            await asyncio.wait_for(self.writer.drain(), FLUSH_LIMIT)
+        except (OSError, TimeoutError):
+            pass  # the peer is gone, or reads nothing
 
     async def fin(self) -> None:
         """All bytes so far, then an orderly end."""
