@@ -36,8 +36,8 @@ void write(CanonicalBytes& bytes, const Endpoint& endpoint) {
   bytes.number(endpoint.slots);
   bytes.duration(endpoint.timeouts.connect);
   bytes.duration(endpoint.timeouts.first_token);
-  bytes.duration(endpoint.timeouts.whole);
   bytes.duration(endpoint.timeouts.gap);
+  bytes.duration(endpoint.timeouts.whole);
   bytes.duration(endpoint.timeouts.total);
   bytes.number(endpoint.models.size());
   for (const EndpointModel& model : endpoint.models) write(bytes, model);
