@@ -1,5 +1,5 @@
-// The configuration: whatever the bytes, an answer and no crash; errors say where and what, and what is accepted keeps the
-// promises that placement relies on.
+// The configuration: whatever the bytes, an answer and no crash; errors say where and what, and what is accepted keeps
+// the promises that placement relies on.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -45,7 +45,8 @@ Result<Sha256> parse_sha256(std::string_view hex) {
     return -1;
   };
   if (hex.size() != 64) {
-    return fail(ErrorCode::kInvalidRequest, "a SHA-256 is 64 hexadecimal digits, this has " + std::to_string(hex.size()));
+    return fail(ErrorCode::kInvalidRequest,
+                "a SHA-256 is 64 hexadecimal digits, this has " + std::to_string(hex.size()));
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     const int high = digit(hex[2 * i]);

@@ -46,6 +46,8 @@ std::uint64_t RequestIds::random() {
   return result;
 }
 
-RequestId RequestIds::next() { return RequestId{random(), random()}; }
+RequestId RequestIds::next() {
+  return RequestId{random(), random()};
+}
 
 }  // namespace thalweg

@@ -12,31 +12,31 @@ namespace thalweg {
 
 /// The closed list of ways a thing can fail. A dialect maps each to its caller's status and error type.
 enum class ErrorCode : std::uint8_t {
-  kInvalidRequest,     // the caller's bytes are wrong: 400
-  kUnsupported,        // valid, but no endpoint here can do it (no capable endpoint): 400
-  kContextExceeded,    // the prompt does not fit the model's context: 400
-  kContentRejected,    // the endpoint refused the content: its status is kept
-  kUnauthenticated,    // no key or a wrong one: 401
-  kForbidden,          // policy, origin or host: 403
-  kNotFound,           // no such path: 404
-  kModelNotFound,      // no such model for this key: 404
-  kMethodNotAllowed,   // 405
-  kTimeout,            // the caller was too slow: 408
-  kTooLarge,           // body over its limit: 413
-  kHeadersTooLarge,    // 431
-  kRateLimited,        // an endpoint's 429, or ours
-  kOverloaded,         // no room for bytes, lines or attempts: 503
-  kUnavailable,        // no healthy endpoint: 503
-  kUpstreamFailed,     // connection refused, reset, or malformed answer: 502
-  kUpstreamTimeout,    // 504
-  kUpstreamRefused,    // the endpoint answered an error: its status is kept
-  kTruncated,          // the answer ended before its finish reason: 502 or an error inside the stream
-  kClientGone,         // nobody is left to answer
-  kDraining,           // shutting down: 503
-  kConfig,             // a configuration error, with place
-  kIo,                 // a file or socket
-  kCorrupt,            // a checksum or format does not hold
-  kInternal,           // a broken invariant: 500
+  kInvalidRequest,    // the caller's bytes are wrong: 400
+  kUnsupported,       // valid, but no endpoint here can do it (no capable endpoint): 400
+  kContextExceeded,   // the prompt does not fit the model's context: 400
+  kContentRejected,   // the endpoint refused the content: its status is kept
+  kUnauthenticated,   // no key or a wrong one: 401
+  kForbidden,         // policy, origin or host: 403
+  kNotFound,          // no such path: 404
+  kModelNotFound,     // no such model for this key: 404
+  kMethodNotAllowed,  // 405
+  kTimeout,           // the caller was too slow: 408
+  kTooLarge,          // body over its limit: 413
+  kHeadersTooLarge,   // 431
+  kRateLimited,       // an endpoint's 429, or ours
+  kOverloaded,        // no room for bytes, lines or attempts: 503
+  kUnavailable,       // no healthy endpoint: 503
+  kUpstreamFailed,    // connection refused, reset, or malformed answer: 502
+  kUpstreamTimeout,   // 504
+  kUpstreamRefused,   // the endpoint answered an error: its status is kept
+  kTruncated,         // the answer ended before its finish reason: 502 or an error inside the stream
+  kClientGone,        // nobody is left to answer
+  kDraining,          // shutting down: 503
+  kConfig,            // a configuration error, with place
+  kIo,                // a file or socket
+  kCorrupt,           // a checksum or format does not hold
+  kInternal,          // a broken invariant: 500
 };
 
 /// The code's name as it stands in logs and metrics, e.g. "upstream_timeout".

@@ -11,7 +11,11 @@ Duration read_clock(clockid_t id) noexcept {
 }
 }  // namespace
 
-Instant MonotonicClock::now() noexcept { return Instant(read_clock(CLOCK_MONOTONIC)); }
-UtcTime UtcClock::now() noexcept { return UtcTime(read_clock(CLOCK_REALTIME)); }
+Instant MonotonicClock::now() noexcept {
+  return Instant(read_clock(CLOCK_MONOTONIC));
+}
+UtcTime UtcClock::now() noexcept {
+  return UtcTime(read_clock(CLOCK_REALTIME));
+}
 
 }  // namespace thalweg

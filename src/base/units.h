@@ -32,8 +32,12 @@ struct UtcClock {
 };
 using UtcTime = UtcClock::time_point;
 
-constexpr std::int64_t to_millis(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
-constexpr double to_seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+constexpr std::int64_t to_millis(Duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
+constexpr double to_seconds(Duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 
 /// An index into one snapshot's table. Tags keep endpoints, places and models apart.
 template <class Tag>

@@ -1,4 +1,6 @@
 // The program: one subcommand a file in show/cli.
 #include "show/cli/cli.h"
 
-int main(int argc, char** argv) { return thalweg::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  return thalweg::cli::run(argc, argv);
+}

@@ -34,8 +34,8 @@ struct Stop {
   throw Stop{Error{ErrorCode::kConfig, std::move(sentence), position_of(mark)}};
 }
 
-// Builds the tree from the parser's events. Open lists and maps lie on a stack as values and move into their parent when they
-// end, so no pointer into a growing vector is ever held.
+// Builds the tree from the parser's events. Open lists and maps lie on a stack as values and move into their parent
+// when they end, so no pointer into a growing vector is ever held.
 class Builder final : public YAML::EventHandler {
  public:
   Builder(Errors& errors, const Limits& limits) : errors_(errors), limits_(limits) {}
@@ -55,7 +55,8 @@ class Builder final : public YAML::EventHandler {
     if (tag == "!") last_quoted_ = position_of(mark);
     leaf(mark, Node::Kind::kScalar, value);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
     refuse_tag(mark, tag);
     open(mark, Node::Kind::kList);
   }
@@ -69,7 +70,7 @@ class Builder final : public YAML::EventHandler {
  private:
   struct Open {
     Node node;
-    std::optional<Member> key;                               // read, its value not yet
+    std::optional<Member> key;  // read, its value not yet
     std::unordered_map<std::string, Position> known_keys;
   };
 
@@ -102,7 +103,8 @@ class Builder final : public YAML::EventHandler {
   void open(const YAML::Mark& mark, Node::Kind kind) {
     count(mark);
     if (expects_key()) stop(mark, "a key must be a plain text, not a list or a map");
-    if (open_.size() == limits_.depth) stop(mark, fmt::format("lists and maps are nested deeper than {}", limits_.depth));
+    if (open_.size() == limits_.depth)
+      stop(mark, fmt::format("lists and maps are nested deeper than {}", limits_.depth));
     Open& next = open_.emplace_back();
     next.node.kind = kind;
     next.node.position = position_of(mark);
@@ -128,8 +130,9 @@ class Builder final : public YAML::EventHandler {
     parent.key.reset();
     const auto [known, is_new] = parent.known_keys.emplace(member.key, member.key_position);
     if (!is_new) {
-      errors_.add(member.key_position, fmt::format("the key \"{}\" is here a second time; the first is on line {}, column {}",
-                                                   member.key.substr(0, 64), known->second.line, known->second.column));
+      errors_.add(member.key_position,
+                  fmt::format("the key \"{}\" is here a second time; the first is on line {}, column {}",
+                              member.key.substr(0, 64), known->second.line, known->second.column));
       return;
     }
     // The parser tells of a missing value only where the next one begins.
@@ -158,19 +161,21 @@ class ViewBuffer final : public std::streambuf {
 Position position_at(std::string_view bytes, std::size_t offset) {
   const std::string_view before = bytes.substr(0, offset);
   const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
-  return {static_cast<std::uint32_t>(std::ranges::count(before, '\n')) + 1, static_cast<std::uint32_t>(offset - line_start) + 1};
+  return {static_cast<std::uint32_t>(std::ranges::count(before, '\n')) + 1,
+          static_cast<std::uint32_t>(offset - line_start) + 1};
 }
 
 // What the parser would read wrongly in silence: it ends at 0x04, and replaces what is no UTF-8.
 Result<void> check_bytes(std::string_view bytes, const Limits& limits) {
   if (bytes.size() > limits.bytes) {
-    return fail(ErrorCode::kConfig, fmt::format("the document has {} bytes; {} are allowed", bytes.size(), limits.bytes));
+    return fail(ErrorCode::kConfig,
+                fmt::format("the document has {} bytes; {} are allowed", bytes.size(), limits.bytes));
   }
-  const auto control = std::ranges::find_if(bytes, [](unsigned char c) {
-    return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
-  });
+  const auto control = std::ranges::find_if(
+      bytes, [](unsigned char c) { return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F; });
   if (control != bytes.end()) {
-    return fail(ErrorCode::kConfig, fmt::format("the control character 0x{:02X} is not allowed", static_cast<unsigned char>(*control)),
+    return fail(ErrorCode::kConfig,
+                fmt::format("the control character 0x{:02X} is not allowed", static_cast<unsigned char>(*control)),
                 position_at(bytes, static_cast<std::size_t>(control - bytes.begin())));
   }
   if (!is_valid_utf8(bytes)) {
@@ -184,8 +189,8 @@ Result<void> check_bytes(std::string_view bytes, const Limits& limits) {
   return {};
 }
 
-// yaml-cpp takes the end of the file for the end of a quoted text: one quote forgotten, and all that follows is part of that
-// text in silence. Only the last quoted text can be such a one.
+// yaml-cpp takes the end of the file for the end of a quoted text: one quote forgotten, and all that follows is part of
+// that text in silence. Only the last quoted text can be such a one.
 Result<void> check_quote_is_closed(std::string_view bytes, Position begin) {
   if (begin.line == 0) return {};
   std::size_t at = bytes.starts_with("\xEF\xBB\xBF") ? 3 : 0;
@@ -193,7 +198,8 @@ Result<void> check_quote_is_closed(std::string_view bytes, Position begin) {
   at += begin.column - 1;
   const char quote = at < bytes.size() ? bytes[at] : '\0';
   if (quote == '|' || quote == '>') return {};  // a block ends with its lines
-  if (quote != '"' && quote != '\'') return fail(ErrorCode::kConfig, std::string(kTagRefused), begin);  // a lone `!` before a text
+  if (quote != '"' && quote != '\'')
+    return fail(ErrorCode::kConfig, std::string(kTagRefused), begin);  // a lone `!` before a text
   for (++at; at < bytes.size(); ++at) {
     if (quote == '"' && bytes[at] == '\\') {
       ++at;
@@ -216,10 +222,14 @@ const Node* Node::find(std::string_view key) const {
 std::string describe(const Node& node) {
   constexpr std::size_t kShown = 40;
   switch (node.kind) {
-    case Node::Kind::kNull: return "nothing";
-    case Node::Kind::kList: return "a list";
-    case Node::Kind::kMap: return "a map";
-    case Node::Kind::kScalar: break;
+    case Node::Kind::kNull:
+      return "nothing";
+    case Node::Kind::kList:
+      return "a list";
+    case Node::Kind::kMap:
+      return "a map";
+    case Node::Kind::kScalar:
+      break;
   }
   if (node.text.size() <= kShown) return fmt::format("\"{}\"", node.text);
   std::size_t cut = kShown;
@@ -233,7 +243,8 @@ void Errors::add(Position position, std::string sentence) {
 
 std::vector<Error> Errors::take() {
   std::vector<Error> all = std::exchange(errors_, {});
-  std::ranges::stable_sort(all, {}, [](const Error& error) { return std::pair(error.position.line, error.position.column); });
+  std::ranges::stable_sort(all, {},
+                           [](const Error& error) { return std::pair(error.position.line, error.position.column); });
   if (all.size() > kMaxErrors) {
     const std::size_t more = all.size() - kMaxErrors;
     all.resize(kMaxErrors);
@@ -250,7 +261,8 @@ Result<Node> parse(std::string_view bytes, Errors& errors, const Limits& limits)
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
-    if (const auto closed = check_quote_is_closed(bytes, builder.last_quoted()); !closed) return std::unexpected(closed.error());
+    if (const auto closed = check_quote_is_closed(bytes, builder.last_quoted()); !closed)
+      return std::unexpected(closed.error());
     Node root = builder.take();
     Errors rest;
     Builder second(rest, limits);
@@ -261,7 +273,8 @@ Result<Node> parse(std::string_view bytes, Errors& errors, const Limits& limits)
   } catch (const Stop& stopped) {
     return std::unexpected(stopped.error);
   } catch (const YAML::Exception& exception) {
-    return fail(ErrorCode::kConfig, fmt::format("this is no valid YAML: {}", exception.msg), position_of(exception.mark));
+    return fail(ErrorCode::kConfig, fmt::format("this is no valid YAML: {}", exception.msg),
+                position_of(exception.mark));
   } catch (const std::exception& exception) {
     return fail(ErrorCode::kConfig, fmt::format("this is no valid YAML: {}", exception.what()));
   }

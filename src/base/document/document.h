@@ -1,8 +1,9 @@
-// Documents: YAML bytes (JSON is YAML) become a tree that knows where everything stood, so that whoever checks it can say
-// "line 7, column 3". Scalars stay text: what `8080` or `on` means is asked for by the reader of that key, never guessed.
+// Documents: YAML bytes (JSON is YAML) become a tree that knows where everything stood, so that whoever checks it can
+// say "line 7, column 3". Scalars stay text: what `8080` or `on` means is asked for by the reader of that key, never
+// guessed.
 //
-// Left out of YAML on purpose: aliases (a page of them can stand for terabytes: "billion laughs"), tags, several documents in
-// one file, and keys that are no plain text. Duplicate keys are errors.
+// Left out of YAML on purpose: aliases (a page of them can stand for terabytes: "billion laughs"), tags, several
+// documents in one file, and keys that are no plain text. Duplicate keys are errors.
 #pragma once
 
 #include <cstddef>
@@ -61,8 +62,8 @@ class Errors {
   std::vector<Error> errors_;
 };
 
-/// The tree, or why there is none. A duplicate key is reported to `errors` and its first value kept, so that the rest can
-/// still be checked. An empty document is a kNull node.
+/// The tree, or why there is none. A duplicate key is reported to `errors` and its first value kept, so that the rest
+/// can still be checked. An empty document is a kNull node.
 Result<Node> parse(std::string_view bytes, Errors& errors, const Limits& limits = {});
 
 }  // namespace thalweg::document

@@ -9,8 +9,10 @@ namespace {
 std::string show(const Node& node) {
   std::string out = std::to_string(node.position.line) + ":" + std::to_string(node.position.column) + " ";
   switch (node.kind) {
-    case Node::Kind::kNull: return out + "-";
-    case Node::Kind::kScalar: return out + "'" + node.text + "'";
+    case Node::Kind::kNull:
+      return out + "-";
+    case Node::Kind::kScalar:
+      return out + "'" + node.text + "'";
     case Node::Kind::kList:
       out += "[";
       for (const Node& item : node.items) out += show(item) + ";";
@@ -28,7 +30,8 @@ std::string read(std::string_view bytes, const Limits& limits = {}) {
   Errors errors;
   const auto tree = parse(bytes, errors, limits);
   const auto tell = [](const Error& error) {
-    return "error " + std::to_string(error.position.line) + ":" + std::to_string(error.position.column) + " " + error.message;
+    return "error " + std::to_string(error.position.line) + ":" + std::to_string(error.position.column) + " " +
+           error.message;
   };
   if (!tree) return tell(tree.error());
   if (errors.empty()) return show(*tree);
@@ -54,7 +57,9 @@ TEST(Document, KeepsTheOrderOfTheSourceAndFindsByKey) {
 }
 
 // YAML 1.1 would make false, 8 and 0.1 of these.
-TEST(Document, GuessesNoTypes) { EXPECT_EQ(read("[NO, 010, 1e-1, on]"), "1:1 [1:2 'NO';1:6 '010';1:11 '1e-1';1:17 'on';]"); }
+TEST(Document, GuessesNoTypes) {
+  EXPECT_EQ(read("[NO, 010, 1e-1, on]"), "1:1 [1:2 'NO';1:6 '010';1:11 '1e-1';1:17 'on';]");
+}
 
 TEST(Document, TellsNothingFromAnEmptyText) {
   EXPECT_EQ(read("[~, null, '', \"null\"]"), "1:1 [1:2 -;1:5 -;1:11 '';1:15 'null';]");
@@ -66,11 +71,16 @@ TEST(Document, ReadsJson) {
             "1:1 {a=2:7 'x/y';b=3:7 [3:8 '1';3:11 'true';3:17 -;3:23 '\xC3\xA9';];}");
 }
 
-TEST(Document, ReadsBlocksOfText) { EXPECT_EQ(read("a: |\n  x\n  y\nb: >\n  u\n  v\n"), "1:1 {a=1:4 'x\ny\n';b=4:4 'u v\n';}"); }
+TEST(Document, ReadsBlocksOfText) {
+  EXPECT_EQ(read("a: |\n  x\n  y\nb: >\n  u\n  v\n"), "1:1 {a=1:4 'x\ny\n';b=4:4 'u v\n';}");
+}
 
 TEST(Document, ReadsWindowsLineEndsAndAByteOrderMark) {
   EXPECT_EQ(read("a: 1\r\nb: 2\r\n"), "1:1 {a=1:4 '1';b=2:4 '2';}");
-  EXPECT_NE(read("\xEF\xBB\xBF" "a: 1\n").find("a="), std::string::npos);
+  EXPECT_NE(read("\xEF\xBB\xBF"
+                 "a: 1\n")
+                .find("a="),
+            std::string::npos);
 }
 
 TEST(Document, TakesAnEmptyTextAsNothing) {
@@ -130,7 +140,9 @@ TEST(Document, RefusesAQuoteThatIsNotClosed) {
   EXPECT_EQ(read("a: 'it''s open\n"), "error 1:4 this quote is not closed");
   EXPECT_EQ(read("a: \"x").substr(0, 6), "error ");
   EXPECT_EQ(read("a: \"open\\\"\n"), "error 1:4 this quote is not closed");
-  EXPECT_EQ(read("\xEF\xBB\xBF" "a: \"x\n"), "error 1:4 this quote is not closed");
+  EXPECT_EQ(read("\xEF\xBB\xBF"
+                 "a: \"x\n"),
+            "error 1:4 this quote is not closed");
   EXPECT_EQ(read("a: 'it''s closed'\nb: \"\\\"\""), "1:1 {a=1:4 'it's closed';b=2:4 '\"';}");
 }
 

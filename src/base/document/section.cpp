@@ -19,7 +19,8 @@ struct Unit {
   std::uint64_t factor;
 };
 // Largest last; show_* takes the largest that divides.
-constexpr std::array<Unit, 4> kDurations = {{{"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}}};
+constexpr std::array<Unit, 4> kDurations = {
+    {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}}};
 constexpr std::array<Unit, 4> kSizes = {{{"", 1}, {"KiB", 1ULL << 10}, {"MiB", 1ULL << 20}, {"GiB", 1ULL << 30}}};
 
 std::optional<std::uint64_t> read_with_unit(std::string_view text, std::span<const Unit> units, std::uint64_t most) {
@@ -62,11 +63,15 @@ std::string show_duration(Duration duration) {
   return show_with_unit(static_cast<std::uint64_t>(duration.count()), kDurations);
 }
 
-std::string show_size(std::uint64_t bytes) { return show_with_unit(bytes, kSizes); }
+std::string show_size(std::uint64_t bytes) {
+  return show_with_unit(bytes, kSizes);
+}
 
-Section::Section(const Node& node, std::string path, Errors& errors) : node_(node), path_(std::move(path)), errors_(errors) {
+Section::Section(const Node& node, std::string path, Errors& errors)
+    : node_(node), path_(std::move(path)), errors_(errors) {
   if (node.kind == Node::Kind::kMap) return;
-  errors_.add(node.position, fmt::format("{} must be a map, not {}", path_.empty() ? "the document" : path_, describe(node)));
+  errors_.add(node.position,
+              fmt::format("{} must be a map, not {}", path_.empty() ? "the document" : path_, describe(node)));
 }
 
 std::string Section::path_of(std::string_view key) const {
@@ -93,7 +98,8 @@ const Node* Section::optional(std::string_view key) {
   if (first) asked_.push_back(key);
   const Node* node = node_.find(key);
   if (node == nullptr || node->kind != Node::Kind::kNull) return node;
-  if (first) errors_.add(position_of(key), fmt::format("{} has no value; give it one or leave the key out", path_of(key)));
+  if (first)
+    errors_.add(position_of(key), fmt::format("{} has no value; give it one or leave the key out", path_of(key)));
   return nullptr;
 }
 
@@ -141,7 +147,8 @@ std::uint64_t Section::size(std::string_view key, std::uint64_t absent, Range<st
   if (!value) {
     error(key, fmt::format("expected a size like 64KiB, 32MiB or 4GiB, not {}", describe(*node)));
   } else if (*value < range.least || *value > range.most) {
-    error(key, fmt::format("{} is out of range; it must be from {} to {}", node->text, show_size(range.least), show_size(range.most)));
+    error(key, fmt::format("{} is out of range; it must be from {} to {}", node->text, show_size(range.least),
+                           show_size(range.most)));
   } else {
     return *value;
   }
@@ -168,7 +175,8 @@ std::size_t Section::one_of(std::string_view key, std::size_t absent, std::span<
   if (node == nullptr) return absent;
   const auto found = std::ranges::find(words, std::string_view(node->text));
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  error(key, fmt::format("expected one of {}, not {}{}", fmt::join(words, ", "), describe(*node), suggestion(node->text, words)));
+  error(key, fmt::format("expected one of {}, not {}{}", fmt::join(words, ", "), describe(*node),
+                         suggestion(node->text, words)));
   return absent;
 }
 

@@ -1,5 +1,6 @@
-// Typed reading of a document: one Section a map. Each getter asks for one key; finish() then reports every key that nobody
-// asked for, with "did you mean". So what a reader asks for *is* the list of known keys, and cannot differ from it.
+// Typed reading of a document: one Section a map. Each getter asks for one key; finish() then reports every key that
+// nobody asked for, with "did you mean". So what a reader asks for *is* the list of known keys, and cannot differ from
+// it.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ struct Range {
   Value most;
 };
 
-// Readings of one scalar: digits only; no sign, space, point or underscore. Empty where the text is none or does not fit.
+// Readings of one scalar: digits only; no sign, space, point or underscore. Empty where the text is none or does not
+// fit.
 std::optional<std::uint64_t> read_integer(std::string_view text);
 /// Digits and one of ms, s, m, h.
 std::optional<Duration> read_duration(std::string_view text);
@@ -32,8 +34,8 @@ std::string show_size(std::uint64_t bytes);
 
 class Section {
  public:
-  /// `path` is what errors call it ("limits", "endpoints.local"; empty for the whole document). A node that is no map is
-  /// reported once, and every getter then gives its default.
+  /// `path` is what errors call it ("limits", "endpoints.local"; empty for the whole document). A node that is no map
+  /// is reported once, and every getter then gives its default.
   Section(const Node& node, std::string path, Errors& errors);
 
   /// The value, or null where the key is absent or has no value (which is reported).

@@ -34,7 +34,8 @@ TEST(ReadSize, TakesBytesAndBinaryUnits) {
   EXPECT_EQ(read_size("32MiB"), 33554432U);
   EXPECT_EQ(read_size("4GiB"), 4294967296U);
   EXPECT_EQ(read_size("18446744073709551615"), std::numeric_limits<std::uint64_t>::max());
-  for (const std::string_view bad : {"", "KiB", "1kB", "1KB", "1MB", "1 MiB", "1.5GiB", "-1", "1mib", "18446744073709551616", "17179869184GiB"}) {
+  for (const std::string_view bad :
+       {"", "KiB", "1kB", "1KB", "1MB", "1 MiB", "1.5GiB", "-1", "1mib", "18446744073709551616", "17179869184GiB"}) {
     EXPECT_EQ(read_size(bad), std::nullopt) << bad;
   }
 }
@@ -42,21 +43,26 @@ TEST(ReadSize, TakesBytesAndBinaryUnits) {
 TEST(ReadInteger, TakesDigitsOnly) {
   EXPECT_EQ(read_integer("0"), 0U);
   EXPECT_EQ(read_integer("007"), 7U);
-  for (const std::string_view bad : {"", "-1", "+1", " 1", "1 ", "1_000", "0x10", "1e3", "1.0", "18446744073709551616"}) {
+  for (const std::string_view bad :
+       {"", "-1", "+1", " 1", "1 ", "1_000", "0x10", "1e3", "1.0", "18446744073709551616"}) {
     EXPECT_EQ(read_integer(bad), std::nullopt) << bad;
   }
 }
 
 TEST(Show, IsReadBackAsTheSame) {
-  for (const std::string_view text : {"250ms", "10s", "5m", "2h", "90s", "61m"}) EXPECT_EQ(show_duration(*read_duration(text)), text);
+  for (const std::string_view text : {"250ms", "10s", "5m", "2h", "90s", "61m"})
+    EXPECT_EQ(show_duration(*read_duration(text)), text);
   EXPECT_EQ(show_duration(60s), "1m");
   EXPECT_EQ(show_duration(0s), "0s");
-  for (const std::string_view text : {"1000", "64KiB", "32MiB", "4GiB", "1025KiB"}) EXPECT_EQ(show_size(*read_size(text)), text);
+  for (const std::string_view text : {"1000", "64KiB", "32MiB", "4GiB", "1025KiB"})
+    EXPECT_EQ(show_size(*read_size(text)), text);
 }
 
 std::string joined(Errors& errors) {
   std::string all;
-  for (const Error& error : errors.take()) all += std::to_string(error.position.line) + ":" + std::to_string(error.position.column) + " " + error.message + "\n";
+  for (const Error& error : errors.take())
+    all +=
+        std::to_string(error.position.line) + ":" + std::to_string(error.position.column) + " " + error.message + "\n";
   return all;
 }
 

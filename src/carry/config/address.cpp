@@ -14,18 +14,24 @@
 namespace thalweg::config {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 std::optional<std::array<std::uint8_t, 4>> read_ipv4(std::string_view text) {
   std::array<std::uint8_t, 4> bytes{};
-  if (text.find('\0') != std::string_view::npos || inet_pton(AF_INET, std::string(text).c_str(), bytes.data()) != 1) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos || inet_pton(AF_INET, std::string(text).c_str(), bytes.data()) != 1)
+    return std::nullopt;
   return bytes;
 }
 
 std::optional<std::array<std::uint8_t, 16>> read_ipv6(std::string_view text) {
   std::array<std::uint8_t, 16> bytes{};
-  if (text.find('\0') != std::string_view::npos || inet_pton(AF_INET6, std::string(text).c_str(), bytes.data()) != 1) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos || inet_pton(AF_INET6, std::string(text).c_str(), bytes.data()) != 1)
+    return std::nullopt;
   return bytes;
 }
 
@@ -35,7 +41,8 @@ bool is_host_name(std::string_view text) {
   if (text.find("..") != std::string_view::npos) return false;
   // All digits and points is an address, and then a wrong one.
   if (std::ranges::all_of(text, [](char c) { return is_digit(c) || c == '.'; })) return false;
-  return std::ranges::all_of(text, [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; });
+  return std::ranges::all_of(text,
+                             [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; });
 }
 
 std::optional<std::uint16_t> read_port(std::string_view text) {
@@ -78,11 +85,14 @@ Result<HostPort> split(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(out, out.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return out;
 }
 
-bool is_host(const HostPort& parts) { return parts.ipv6 || read_ipv4(parts.host) || is_host_name(parts.host); }
+bool is_host(const HostPort& parts) {
+  return parts.ipv6 || read_ipv4(parts.host) || is_host_name(parts.host);
+}
 
 }  // namespace
 
@@ -96,7 +106,8 @@ bool is_loopback(std::string_view host) {
 
 Result<ListenAddress> parse_listen(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
-    return fail(ErrorCode::kConfig, fmt::format("{}; write an address and a port, like 127.0.0.1:8080 or [::1]:8080", why));
+    return fail(ErrorCode::kConfig,
+                fmt::format("{}; write an address and a port, like 127.0.0.1:8080 or [::1]:8080", why));
   };
   const auto parts = split(text);
   if (!parts) return wrong(parts.error().message);
@@ -125,7 +136,8 @@ Result<Url> parse_url(std::string_view text) {
   } else {
     return fail(ErrorCode::kConfig, "a URL begins with https:// (or http:// on this machine)");
   }
-  if (std::ranges::any_of(rest, [](char c) { return c <= 0x20 || c >= 0x7F || c == '"' || c == '<' || c == '>' || c == '\\'; })) {
+  if (std::ranges::any_of(
+          rest, [](char c) { return c <= 0x20 || c >= 0x7F || c == '"' || c == '<' || c == '>' || c == '\\'; })) {
     return fail(ErrorCode::kConfig, "the URL has a character that must be percent-encoded");
   }
   const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
@@ -153,7 +165,8 @@ Result<Url> parse_url(std::string_view text) {
   url.base_path = path;
   if (!url.tls && !is_loopback(url.host)) {
     return fail(ErrorCode::kConfig,
-                "http:// would send keys and prompts over the network in clear; use https:// (http:// is for this machine only)");
+                "http:// would send keys and prompts over the network in clear; use https:// (http:// is for this "
+                "machine only)");
   }
   return url;
 }
@@ -176,7 +189,8 @@ std::string fault_of_origin(std::string_view text) {
   if (end == std::string_view::npos || end == 0 || !is_letter(text[0])) return std::string(kExample);
   const std::string_view scheme = text.substr(0, end);
   const std::string_view rest = text.substr(end + 3);
-  if (rest.find_first_of("/?#@") != std::string_view::npos) return fmt::format("{}: without a path or a last slash", kExample);
+  if (rest.find_first_of("/?#@") != std::string_view::npos)
+    return fmt::format("{}: without a path or a last slash", kExample);
   if (lower(text) != text) return fmt::format("{}: in small letters", kExample);
   const auto parts = split(rest);
   if (!parts) return parts.error().message;

@@ -19,7 +19,8 @@ struct Url {
   std::string host_header;
   std::string base_path;  // without a last slash
 };
-/// http(s)://host[:port][/path]; no user, query or fragment. kConfig says what is wrong, without repeating what may be secret.
+/// http(s)://host[:port][/path]; no user, query or fragment. kConfig says what is wrong, without repeating what may be
+/// secret.
 Result<Url> parse_url(std::string_view text);
 
 /// A host as it stands in a Host field: name or address, with or without a port. The reason why it is none, or empty.

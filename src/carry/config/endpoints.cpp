@@ -1,5 +1,6 @@
-// An endpoint is either an engine that Thalweg runs itself (`engine:`) or a server that speaks an API (`api:`). What both have
-// goes into the fleet, which placement reads; what only carrying needs (paths, addresses, secrets) into EndpointSettings.
+// An endpoint is either an engine that Thalweg runs itself (`engine:`) or a server that speaks an API (`api:`). What
+// both have goes into the fleet, which placement reads; what only carrying needs (paths, addresses, secrets) into
+// EndpointSettings.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,18 +28,41 @@ constexpr Capabilities kEngineCapabilities = {Capability::kChat, Capability::kCo
                                               Capability::kLogprobs, Capability::kManyChoices};
 constexpr Capabilities kAsked = {Capability::kTools, Capability::kImages, Capability::kAudio};
 // What OpenAI's own API offers for its chat models.
-constexpr Capabilities kRemoteCapabilities = {Capability::kChat,   Capability::kCompletions, Capability::kTools, Capability::kJsonSchema,
-                                              Capability::kImages, Capability::kLogprobs,    Capability::kManyChoices};
+constexpr Capabilities kRemoteCapabilities = {Capability::kChat,       Capability::kCompletions, Capability::kTools,
+                                              Capability::kJsonSchema, Capability::kImages,      Capability::kLogprobs,
+                                              Capability::kManyChoices};
 
 constexpr std::uint32_t kRemoteSlots = 64;
 constexpr std::uint64_t kMostContext = 100'000'000;
 constexpr Duration kDay = 24h;
 
 // Flags of llama-server that Thalweg gives itself, or that would open it to others.
-constexpr std::array<std::string_view, 26> kOwnFlags = {
-    "-m", "--model", "-a", "--alias", "--host", "--port", "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads", "--api-key",
-    "--api-key-file", "--ssl-key-file", "--ssl-cert-file", "--path", "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file",
-    "--log-file", "--slot-save-path"};
+constexpr std::array<std::string_view, 26> kOwnFlags = {"-m",
+                                                        "--model",
+                                                        "-a",
+                                                        "--alias",
+                                                        "--host",
+                                                        "--port",
+                                                        "-c",
+                                                        "--ctx-size",
+                                                        "-np",
+                                                        "--parallel",
+                                                        "-t",
+                                                        "--threads",
+                                                        "--api-key",
+                                                        "--api-key-file",
+                                                        "--ssl-key-file",
+                                                        "--ssl-cert-file",
+                                                        "--path",
+                                                        "-mu",
+                                                        "--model-url",
+                                                        "-hf",
+                                                        "-hfr",
+                                                        "--hf-repo",
+                                                        "-hff",
+                                                        "--hf-file",
+                                                        "--log-file",
+                                                        "--slot-save-path"};
 
 // A value from outside the file, or empty with the error reported under the key.
 template <class Value>
@@ -53,8 +77,10 @@ fleet::Timeouts read_timeouts(Section& parent, fleet::Timeouts timeouts, Errors&
   if (node == nullptr) return timeouts;
   Section section(*node, parent.path_of("timeouts"), errors);
   timeouts.connect = section.duration("connect", timeouts.connect, {1ms, 1h});
-  // Zero is an engine's "by its measured prefill rate"; a remote server without any limit would hold a request for ever.
-  timeouts.first_token = section.duration("first_token", timeouts.first_token, {timeouts.first_token == Duration{} ? Duration{} : 1ms, kDay});
+  // Zero is an engine's "by its measured prefill rate"; a remote server without any limit would hold a request for
+  // ever.
+  timeouts.first_token = section.duration("first_token", timeouts.first_token,
+                                          {timeouts.first_token == Duration{} ? Duration{} : 1ms, kDay});
   timeouts.gap = section.duration("gap", timeouts.gap, {1ms, kDay});
   timeouts.whole = section.duration("whole", timeouts.whole, {1ms, kDay});
   timeouts.total = section.duration("total", timeouts.total, {Duration{}, kDay});
@@ -99,9 +125,11 @@ void read_arguments(Section& section, EngineSettings& engine, Errors& errors) {
   for (Section::Word& word : section.texts("arguments", kMaxArguments)) {
     const std::string_view flag = std::string_view(word.text).substr(0, word.text.find('='));
     if (std::ranges::find(kOwnFlags, flag) != kOwnFlags.end()) {
-      errors.add(word.position, fmt::format("{}: Thalweg sets {} itself; leave it out", section.path_of("arguments"), flag));
+      errors.add(word.position,
+                 fmt::format("{}: Thalweg sets {} itself; leave it out", section.path_of("arguments"), flag));
     } else if (word.text.empty() || word.text.find('\0') != std::string::npos) {
-      errors.add(word.position, fmt::format("{}: an argument must not be empty or hold a NUL character", section.path_of("arguments")));
+      errors.add(word.position, fmt::format("{}: an argument must not be empty or hold a NUL character",
+                                            section.path_of("arguments")));
     }
     engine.arguments.push_back(std::move(word.text));
   }
@@ -117,12 +145,14 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
   if (section.optional("program") != nullptr) {
     engine.program = taken(resolve_program(section.text("program", ""), folder), section, "program");
   }
-  engine.context_tokens = static_cast<std::uint32_t>(section.integer("context", engine.context_tokens, {128, 16'777'216}));
+  engine.context_tokens =
+      static_cast<std::uint32_t>(section.integer("context", engine.context_tokens, {128, 16'777'216}));
   engine.slots = static_cast<std::uint32_t>(section.integer("slots", engine.slots, {1, 256}));
   // llama-server takes the tokens of all slots together as a 32-bit integer.
   if (std::uint64_t{engine.context_tokens} * engine.slots > std::numeric_limits<std::int32_t>::max()) {
-    section.error("context", fmt::format("{} tokens in each of {} slots are more than an engine takes ({} in all)", engine.context_tokens,
-                                         engine.slots, std::numeric_limits<std::int32_t>::max()));
+    section.error("context",
+                  fmt::format("{} tokens in each of {} slots are more than an engine takes ({} in all)",
+                              engine.context_tokens, engine.slots, std::numeric_limits<std::int32_t>::max()));
   }
   engine.threads = static_cast<std::uint32_t>(section.integer("threads", engine.threads, {0, 1024}));
   engine.memory_bytes = section.size("memory", engine.memory_bytes, {256ULL << 20, 64ULL << 40});
@@ -132,8 +162,9 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
   endpoint.slots = engine.slots;
   if (models == nullptr) return;
   if (models->members.size() > 1) {
-    errors.add(models->members[1].key_position, fmt::format("{}: an engine serves one model for now; give the others endpoints of their own",
-                                                            section.path_of("models")));
+    errors.add(models->members[1].key_position,
+               fmt::format("{}: an engine serves one model for now; give the others endpoints of their own",
+                           section.path_of("models")));
   }
   const Member& model = models->members.front();
   check_name(NameKind::kModel, model.key, model.key_position, errors);
@@ -157,7 +188,8 @@ void read_key(Section& section, const std::filesystem::path& folder, RemoteSetti
   if (key != nullptr && file != nullptr) section.error("key_file", "there is a key already; give one of the two");
   if (key != nullptr && key->kind == Node::Kind::kScalar) {
     remote.key = taken(expand(key->text), section, "key");
-    if (const std::string fault = fault_of_secret(remote.key); !remote.key.empty() && !fault.empty()) section.error("key", fault);
+    if (const std::string fault = fault_of_secret(remote.key); !remote.key.empty() && !fault.empty())
+      section.error("key", fault);
     if (key->text.empty()) section.error("key", "the key is empty; leave it out where the server wants none");
   } else if (key != nullptr) {
     section.error("key", "expected one value, like ${OPENAI_API_KEY}");
@@ -168,7 +200,8 @@ void read_key(Section& section, const std::filesystem::path& folder, RemoteSetti
   }
 }
 
-void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint, EndpointSettings& carried, Errors& errors) {
+void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
+                 EndpointSettings& carried, Errors& errors) {
   static constexpr std::array<std::string_view, 1> kApis = {"openai"};
   RemoteSettings& remote = carried.remote.emplace();
   endpoint.kind = fleet::EndpointKind::kOpenAi;
@@ -194,7 +227,8 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
   const Node* models = models_of(section, "gpt-4o: {context: 128000}");
   if (models == nullptr) return;
   if (models->members.size() > fleet::kMaxModelsPerEndpoint) {
-    return section.error("models", fmt::format("has {} models; {} are allowed", models->members.size(), fleet::kMaxModelsPerEndpoint));
+    return section.error(
+        "models", fmt::format("has {} models; {} are allowed", models->members.size(), fleet::kMaxModelsPerEndpoint));
   }
   for (const Member& model : models->members) {
     check_name(NameKind::kModel, model.key, model.key_position, errors);
@@ -203,7 +237,8 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     added.name = model.key;
     added.upstream_name = about.text("name", model.key);
     const auto bad = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
-    if (added.upstream_name.empty() || added.upstream_name.size() > 256 || std::ranges::any_of(added.upstream_name, bad)) {
+    if (added.upstream_name.empty() || added.upstream_name.size() > 256 ||
+        std::ranges::any_of(added.upstream_name, bad)) {
       about.error("name", "expected what the server calls the model, 1 to 256 bytes");
     }
     added.context_tokens = static_cast<std::uint32_t>(about.integer("context", 0, {1, kMostContext}));
@@ -227,7 +262,8 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
     } else if (!places.empty()) {
       std::vector<std::string_view> names;
       for (const fleet::Place& known : places) names.push_back(known.name);
-      section.error("place", fmt::format("there is no place \"{}\"{}", place.substr(0, 64), known_instead(place, names)));
+      section.error("place",
+                    fmt::format("there is no place \"{}\"{}", place.substr(0, 64), known_instead(place, names)));
     }
   }
   const bool is_map = member.value.kind == Node::Kind::kMap;
@@ -239,14 +275,19 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
   }
   if (has_engine) {
     endpoint.timeouts = {.connect = 5s, .first_token = Duration{}, .gap = 30s, .total = 600s};
-    if (const Node* engine = section.optional("engine")) read_engine(section, *engine, folder, endpoint, carried, errors);
+    if (const Node* engine = section.optional("engine"))
+      read_engine(section, *engine, folder, endpoint, carried, errors);
   } else if (has_api) {
     read_remote(section, folder, endpoint, carried, errors);
   } else if (is_map) {
-    errors.add(member.key_position, fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api: openai` (a server)",
-                                                member.key.substr(0, 64)));
+    errors.add(
+        member.key_position,
+        fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api: openai` (a server)",
+                    member.key.substr(0, 64)));
     // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
-    for (const std::string_view key : {"engine", "api", "url", "key", "key_file", "ca_file", "slots", "timeouts", "models"}) section.optional(key);
+    for (const std::string_view key :
+         {"engine", "api", "url", "key", "key_file", "ca_file", "slots", "timeouts", "models"})
+      section.optional(key);
     return section.finish();
   }
   endpoint.timeouts = read_timeouts(section, endpoint.timeouts, errors);
@@ -261,11 +302,13 @@ void read_endpoints(Section& top, const std::filesystem::path& folder, Settings&
   const Node* node = top.required("endpoints", "name at least one; docs/formats/config.md has examples");
   if (node == nullptr) return;
   if (node->kind != Node::Kind::kMap || node->members.empty()) {
-    return top.error("endpoints", fmt::format("expected a map with at least one endpoint, not {}",
-                                              node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
+    return top.error("endpoints",
+                     fmt::format("expected a map with at least one endpoint, not {}",
+                                 node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
   }
   if (node->members.size() > fleet::kMaxEndpoints) {
-    return top.error("endpoints", fmt::format("has {} endpoints; {} are allowed", node->members.size(), fleet::kMaxEndpoints));
+    return top.error("endpoints",
+                     fmt::format("has {} endpoints; {} are allowed", node->members.size(), fleet::kMaxEndpoints));
   }
   std::size_t models = 0;
   for (const Member& member : node->members) {

@@ -34,14 +34,17 @@ policy::Key read_key(const Node& node, std::string path, const std::unordered_ma
   }
   for (document::Section::Word& word : section.texts("models", kMaxModels)) {
     if (word.text == fleet::kAutoModel) {
-      errors.add(word.position, fmt::format("{}: auto needs no listing; it means those of the key's models that can chat", section.path_of("models")));
+      errors.add(word.position,
+                 fmt::format("{}: auto needs no listing; it means those of the key's models that can chat",
+                             section.path_of("models")));
     } else if (!offered.contains(word.text)) {
-      errors.add(word.position, fmt::format("{}: there is no model \"{}\"{}", section.path_of("models"), word.text.substr(0, 64),
-                                            known_instead(word.text, names)));
+      errors.add(word.position, fmt::format("{}: there is no model \"{}\"{}", section.path_of("models"),
+                                            word.text.substr(0, 64), known_instead(word.text, names)));
     }
     key.models.push_back(std::move(word.text));
   }
-  if (const Node* models = node.find("models"); models != nullptr && models->kind == Node::Kind::kList && models->items.empty()) {
+  if (const Node* models = node.find("models");
+      models != nullptr && models->kind == Node::Kind::kList && models->items.empty()) {
     section.error("models", "lists none; name at least one model, or leave the list out to allow every model");
   }
   section.finish();
@@ -54,7 +57,8 @@ void read_keys(document::Section& top, Settings& settings, Errors& errors) {
   const Node* node = top.optional("keys");
   if (node == nullptr) return;
   if (node->kind != Node::Kind::kList) {
-    return top.error("keys", fmt::format("expected a list, one key an entry (`- {{id: ..., sha256: ...}}`), not {}", document::describe(*node)));
+    return top.error("keys", fmt::format("expected a list, one key an entry (`- {{id: ..., sha256: ...}}`), not {}",
+                                         document::describe(*node)));
   }
   if (node->items.size() > policy::kMaxKeys) {
     return top.error("keys", fmt::format("has {} keys; {} are allowed", node->items.size(), policy::kMaxKeys));
@@ -71,12 +75,14 @@ void read_keys(document::Section& top, Settings& settings, Errors& errors) {
     const Node& item = node->items[i];
     policy::Key key = read_key(item, fmt::format("keys[{}]", i), offered, names, errors);
     const auto again = [&](std::string_view what, Position first) {
-      errors.add(item.position, fmt::format("keys[{}]: {} stands a second time; the first is on line {}", i, what, first.line));
+      errors.add(item.position,
+                 fmt::format("keys[{}]: {} stands a second time; the first is on line {}", i, what, first.line));
     };
     if (const auto [at, is_new] = ids.emplace(key.id, item.position); !is_new && !key.id.empty()) {
       again(fmt::format("the id \"{}\"", key.id), at->second);
     }
-    if (const auto [at, is_new] = hashes.emplace(key.secret_sha256, item.position); !is_new && key.secret_sha256 != Sha256{}) {
+    if (const auto [at, is_new] = hashes.emplace(key.secret_sha256, item.position);
+        !is_new && key.secret_sha256 != Sha256{}) {
       again("this sha256", at->second);
     }
     settings.policy.keys.push_back(std::move(key));

@@ -20,9 +20,10 @@ void read_limits(document::Section& top, Settings& settings, document::Errors& e
   limits.answer_bytes = section.size("answer", limits.answer_bytes, {1ULL << 10, 1ULL << 30});
   limits.held_bytes = section.size("held", limits.held_bytes, {1ULL << 20, 1ULL << 40});
   if (limits.held_bytes < limits.body_bytes + limits.head_bytes || limits.held_bytes < limits.answer_bytes) {
-    section.error("held", fmt::format("{} for all requests together is less than one may need (body {}, head {}, answer {})",
-                                      document::show_size(limits.held_bytes), document::show_size(limits.body_bytes),
-                                      document::show_size(limits.head_bytes), document::show_size(limits.answer_bytes)));
+    section.error("held",
+                  fmt::format("{} for all requests together is less than one may need (body {}, head {}, answer {})",
+                              document::show_size(limits.held_bytes), document::show_size(limits.body_bytes),
+                              document::show_size(limits.head_bytes), document::show_size(limits.answer_bytes)));
   }
   limits.connections = static_cast<std::uint32_t>(section.integer("connections", limits.connections, {1, 1'000'000}));
   limits.streams = static_cast<std::uint32_t>(section.integer("streams", limits.streams, {1, kMaxStreams}));
@@ -51,7 +52,8 @@ void read_allowed(document::Section& top, Settings& settings, document::Errors& 
   }
 }
 
-void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors) {
+void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings,
+              document::Errors& errors) {
   static constexpr std::array<std::string_view, 5> kLevels = {"trace", "debug", "info", "warn", "error"};
   const document::Node* node = top.optional("log");
   if (node == nullptr) return;
@@ -64,7 +66,8 @@ void read_log(document::Section& top, const std::filesystem::path& folder, Setti
     log.access = AccessLog::kFile;
     // A lone word is a slip of the pen rather than a file's name.
     if (access.find_first_of("/.$") == std::string::npos) {
-      section.error("access", fmt::format("expected stderr, off or a path (./{} for a file beside this one)", access.substr(0, 64)));
+      section.error("access", fmt::format("expected stderr, off or a path (./{} for a file beside this one)",
+                                          access.substr(0, 64)));
     } else if (auto path = resolve(access, folder)) {
       log.access_file = std::move(*path);
     } else {

@@ -1,5 +1,5 @@
-// The file's way: bytes -> tree -> parts -> checked settings. Every part is read even when an earlier one is wrong, so that one
-// run tells all errors.
+// The file's way: bytes -> tree -> parts -> checked settings. Every part is read even when an earlier one is wrong, so
+// that one run tells all errors.
 #include <fmt/format.h>
 
 #include <fstream>
@@ -15,15 +15,19 @@ namespace {
 
 using Failure = std::unexpected<std::vector<Error>>;
 
-Failure one(Error error) { return Failure(std::vector<Error>{std::move(error)}); }
+Failure one(Error error) {
+  return Failure(std::vector<Error>{std::move(error)});
+}
 
 Result<std::string> read_file(const std::filesystem::path& file) {
   std::error_code error;
   const auto status = std::filesystem::status(file, error);
   if (status.type() == std::filesystem::file_type::not_found) {
-    return fail(ErrorCode::kIo, "there is no such file; `make run` writes a first one, docs/formats/config.md describes it");
+    return fail(ErrorCode::kIo,
+                "there is no such file; `make run` writes a first one, docs/formats/config.md describes it");
   }
-  if (status.type() == std::filesystem::file_type::directory) return fail(ErrorCode::kIo, "this is a folder, not a file");
+  if (status.type() == std::filesystem::file_type::directory)
+    return fail(ErrorCode::kIo, "this is a folder, not a file");
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return fail(ErrorCode::kIo, "the file cannot be read; check its permissions");
   std::string bytes;
@@ -42,7 +46,9 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
   const auto tree = document::parse(yaml, errors);
   if (!tree) return one(tree.error());
   if (tree->kind == document::Node::Kind::kNull) {
-    return one({ErrorCode::kConfig, "the file is empty; it needs `places` and `endpoints`, see docs/formats/config.md", {1, 1}});
+    return one({ErrorCode::kConfig,
+                "the file is empty; it needs `places` and `endpoints`, see docs/formats/config.md",
+                {1, 1}});
   }
   Settings settings;
   document::Section top(*tree, "", errors);

@@ -64,7 +64,8 @@ TEST(Load, GivesTheDocumentedDefaults) {
   EXPECT_EQ(endpoint.timeouts.total, 10min);
   EXPECT_EQ(endpoint.models[0].upstream_name, "m");
   EXPECT_EQ(endpoint.models[0].context_tokens, 0U);
-  EXPECT_TRUE(endpoint.models[0].capabilities.covers({Capability::kChat, Capability::kTools, Capability::kImages, Capability::kManyChoices}));
+  EXPECT_TRUE(endpoint.models[0].capabilities.covers(
+      {Capability::kChat, Capability::kTools, Capability::kImages, Capability::kManyChoices}));
   EXPECT_FALSE(endpoint.models[0].capabilities.has(Capability::kAudio));
   EXPECT_TRUE(endpoint.models[0].asked.empty());
   EXPECT_EQ(settings.endpoints[0].remote->port, 443);
@@ -73,7 +74,9 @@ TEST(Load, GivesTheDocumentedDefaults) {
 
 TEST(Load, GivesAnEngineItsOwnDefaults) {
   const Folder folder;
-  const Settings settings = accepted("places: {here: {kind: device}}\nendpoints: {local: {place: here, engine: {models: {m: {file: model.gguf}}}}}", folder);
+  const Settings settings = accepted(
+      "places: {here: {kind: device}}\nendpoints: {local: {place: here, engine: {models: {m: {file: model.gguf}}}}}",
+      folder);
   const fleet::Endpoint& endpoint = settings.fleet.endpoints.at(0);
   EXPECT_EQ(endpoint.kind, fleet::EndpointKind::kEngine);
   EXPECT_EQ(endpoint.slots, 4U);
@@ -82,8 +85,9 @@ TEST(Load, GivesAnEngineItsOwnDefaults) {
   EXPECT_EQ(endpoint.models[0].context_tokens, 4096U);
   EXPECT_TRUE(endpoint.models[0].asked.covers({Capability::kTools, Capability::kImages, Capability::kAudio}));
   EXPECT_FALSE(endpoint.models[0].capabilities.has(Capability::kTools));
-  EXPECT_TRUE(endpoint.models[0].capabilities.covers({Capability::kChat, Capability::kCompletions, Capability::kJsonSchema,
-                                                      Capability::kLogprobs, Capability::kManyChoices}));
+  EXPECT_TRUE(
+      endpoint.models[0].capabilities.covers({Capability::kChat, Capability::kCompletions, Capability::kJsonSchema,
+                                              Capability::kLogprobs, Capability::kManyChoices}));
   const EngineSettings& engine = *settings.endpoints.at(0).engine;
   EXPECT_EQ(engine.model_file, folder.path / "model.gguf");
   EXPECT_EQ(engine.model_name, "m");
@@ -123,7 +127,8 @@ allow_origins: [https://app.example]
 limits: {head: 1KiB, body: 2KiB, answer: 3KiB, held: 1MiB, connections: 5, streams: 6, wait: 7s, header_timeout: 8s, body_timeout: 9s, idle_timeout: 10s, write_timeout: 11s, drain: 12s}
 log: {access: log/access.log, level: debug}
 probe_interval: 13s
-)", folder);
+)",
+                                     folder);
   EXPECT_EQ(settings.listen.host, "::1");
   EXPECT_EQ(settings.listen.port, 9000);
   EXPECT_EQ(settings.shards, 3U);
@@ -170,7 +175,8 @@ probe_interval: 13s
   ASSERT_NE(settings.policy.find_key("b"), nullptr);
   EXPECT_EQ(settings.policy.find_key("b")->tenant, "T");
   EXPECT_EQ(settings.policy.find_key("b")->models, std::vector<std::string>{"a/b"});
-  EXPECT_EQ(to_hex(settings.policy.find_key("b")->secret_sha256), "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+  EXPECT_EQ(to_hex(settings.policy.find_key("b")->secret_sha256),
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
   EXPECT_EQ(settings.policy.find_key("a")->tenant, "default");
   EXPECT_TRUE(settings.policy.find_key("a")->models.empty());
   const Limits& limits = settings.limits;
@@ -200,11 +206,13 @@ places: {here: {kind: edge}}
 endpoints:
   a: {place: here, api: openai, url: "https://a.example", models: {x: {}, y: {}}}
   b: {place: here, api: openai, url: "https://b.example", models: {y: {}, z: {}, x: {}}}
-)", Folder());
+)",
+                                     Folder());
   std::string offered;
   for (const fleet::Model& model : settings.fleet.models) {
     offered += model.name + ":";
-    for (const fleet::Target target : model.targets) offered += " " + settings.fleet.endpoints[target.endpoint.value].name + "/" + settings.fleet.at(target).name;
+    for (const fleet::Target target : model.targets)
+      offered += " " + settings.fleet.endpoints[target.endpoint.value].name + "/" + settings.fleet.at(target).name;
     offered += "\n";
   }
   EXPECT_EQ(offered, "x: a/x b/x\ny: a/y b/y\nz: b/z\n");
@@ -212,7 +220,8 @@ endpoints:
 
 TEST(Load, TakesRelativePathsFromTheFilesFolder) {
   const Folder folder;
-  std::ofstream(folder.path / "thalweg.yaml") << "places: {here: {kind: edge}}\nendpoints: {local: {place: here, engine: {models: {m: {file: ./model.gguf}}}}}";
+  std::ofstream(folder.path / "thalweg.yaml")
+      << "places: {here: {kind: edge}}\nendpoints: {local: {place: here, engine: {models: {m: {file: ./model.gguf}}}}}";
   const auto settings = load(folder.path / "thalweg.yaml");
   ASSERT_TRUE(settings) << render(settings.error(), "f");
   EXPECT_EQ(settings->endpoints[0].engine->model_file, folder.path / "model.gguf");
@@ -222,11 +231,14 @@ TEST(Load, SaysWhyAFileCannotBeRead) {
   const Folder folder;
   const auto none = load(folder.path / "none.yaml");
   ASSERT_FALSE(none);
-  EXPECT_EQ(render(none.error(), "none.yaml"), "none.yaml: error: there is no such file; `make run` writes a first one, docs/formats/config.md describes it\n");
+  EXPECT_EQ(
+      render(none.error(), "none.yaml"),
+      "none.yaml: error: there is no such file; `make run` writes a first one, docs/formats/config.md describes it\n");
   EXPECT_EQ(none.error()[0].code, ErrorCode::kIo);
   EXPECT_EQ(load(folder.path).error()[0].message, "this is a folder, not a file");
   std::ofstream(folder.path / "empty.yaml") << "";
-  EXPECT_EQ(render(load(folder.path / "empty.yaml").error(), "e"), "e:1:1: error: the file is empty; it needs `places` and `endpoints`, see docs/formats/config.md\n");
+  EXPECT_EQ(render(load(folder.path / "empty.yaml").error(), "e"),
+            "e:1:1: error: the file is empty; it needs `places` and `endpoints`, see docs/formats/config.md\n");
 }
 
 TEST(Load, NeverPrintsAKey) {
@@ -234,7 +246,8 @@ TEST(Load, NeverPrintsAKey) {
   const auto settings = parse(R"(
 places: {here: {kind: edge}}
 endpoints: {e: {place: here, api: openai, url: "ftp://${THALWEG_TEST_SECRET}/", key: "${THALWEG_TEST_SECRET}", models: {m: {}}}}
-)", Folder().path);
+)",
+                              Folder().path);
   ASSERT_FALSE(settings);
   EXPECT_EQ(settings.error().size(), 2U);
   EXPECT_EQ(render(settings.error(), "f").find("very"), std::string::npos);
@@ -253,39 +266,60 @@ TEST(Load, HoldsAsMuchAsItsLimitsSay) {
     return out;
   };
   const std::string places = "places: {here: {kind: edge}}\n";
-  const auto endpoint = [](const std::string& models) { return "{place: here, api: openai, url: \"https://e.example\", models: {" + models + "}}"; };
+  const auto endpoint = [](const std::string& models) {
+    return "{place: here, api: openai, url: \"https://e.example\", models: {" + models + "}}";
+  };
   const std::string one = "endpoints: {e: " + endpoint("m: {}") + "}\n";
 
-  const auto with_places = [&](std::size_t n) { return one + "places: {here: {kind: edge}" + repeated(n - 1, [](auto i) { return ", p" + i + ": {kind: edge}"; }) + "}"; };
+  const auto with_places = [&](std::size_t n) {
+    return one + "places: {here: {kind: edge}" + repeated(n - 1, [](auto i) { return ", p" + i + ": {kind: edge}"; }) +
+           "}";
+  };
   EXPECT_EQ(message(with_places(fleet::kMaxPlaces)), "");
   EXPECT_EQ(message(with_places(fleet::kMaxPlaces + 1)), "places: has 257 places; 256 are allowed");
 
-  const auto with_endpoints = [&](std::size_t n) { return places + "endpoints:\n" + repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m" + i + ": {}") + "\n"; }); };
+  const auto with_endpoints = [&](std::size_t n) {
+    return places + "endpoints:\n" +
+           repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m" + i + ": {}") + "\n"; });
+  };
   EXPECT_EQ(message(with_endpoints(fleet::kMaxEndpoints)), "");
   EXPECT_EQ(message(with_endpoints(fleet::kMaxEndpoints + 1)), "endpoints: has 257 endpoints; 256 are allowed");
 
-  const auto with_models = [&](std::size_t n) { return places + "endpoints: {e: " + endpoint(repeated(n, [](auto i) { return "m" + i + ": {}, "; })) + "}"; };
+  const auto with_models = [&](std::size_t n) {
+    return places + "endpoints: {e: " + endpoint(repeated(n, [](auto i) { return "m" + i + ": {}, "; })) + "}";
+  };
   EXPECT_EQ(message(with_models(fleet::kMaxModelsPerEndpoint)), "");
-  EXPECT_EQ(message(with_models(fleet::kMaxModelsPerEndpoint + 1)), "endpoints.e.models: has 257 models; 256 are allowed");
+  EXPECT_EQ(message(with_models(fleet::kMaxModelsPerEndpoint + 1)),
+            "endpoints.e.models: has 257 models; 256 are allowed");
 
   const auto together = [&](std::size_t n) {
-    return places + "endpoints:\n" + repeated(16, [&](auto e) { return "  e" + e + ": " + endpoint(repeated(256, [&](auto i) { return "m" + e + "x" + i + ": {}, "; })) + "\n"; }) +
+    return places + "endpoints:\n" +
+           repeated(16,
+                    [&](auto e) {
+                      return "  e" + e + ": " +
+                             endpoint(repeated(256, [&](auto i) { return "m" + e + "x" + i + ": {}, "; })) + "\n";
+                    }) +
            (n > 4096 ? "  more: " + endpoint("m: {}") + "\n" : "");
   };
   EXPECT_EQ(message(together(kMaxEndpointModels)), "");
   EXPECT_EQ(message(together(kMaxEndpointModels + 1)), "endpoints: have 4097 models together; 4096 are allowed");
 
-  const auto offered = [&](std::size_t n) { return places + one + "models:\n" + repeated(n, [](auto i) { return "  o" + i + ": [e/m]\n"; }); };
+  const auto offered = [&](std::size_t n) {
+    return places + one + "models:\n" + repeated(n, [](auto i) { return "  o" + i + ": [e/m]\n"; });
+  };
   EXPECT_EQ(message(offered(kMaxModels)), "");
   EXPECT_EQ(message(offered(kMaxModels + 1)), "models: has 4097 models; 4096 are allowed");
 
   const auto targets = [&](std::size_t n) {
-    return places + "endpoints: {e: " + endpoint(repeated(100, [](auto i) { return "m" + i + ": {}, "; })) + "}\nmodels: {m: [" + repeated(n, [](auto i) { return "e/m" + i + ", "; }) + "]}";
+    return places + "endpoints: {e: " + endpoint(repeated(100, [](auto i) { return "m" + i + ": {}, "; })) +
+           "}\nmodels: {m: [" + repeated(n, [](auto i) { return "e/m" + i + ", "; }) + "]}";
   };
   EXPECT_EQ(message(targets(fleet::kMaxTargetsPerModel)), "");
   EXPECT_EQ(message(targets(fleet::kMaxTargetsPerModel + 1)), "models.m: has 65 entries; 64 are allowed");
 
-  const auto backing = [&](std::size_t n) { return places + "endpoints:\n" + repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m: {}") + "\n"; }); };
+  const auto backing = [&](std::size_t n) {
+    return places + "endpoints:\n" + repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m: {}") + "\n"; });
+  };
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel)), "");
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel + 1)),
             "endpoints: 65 endpoints have a model \"m\"; 64 may back each other. List the ones to use under `models`");
@@ -297,9 +331,14 @@ TEST(ParseListen, ReadsAddressesAndKnowsLoopback) {
     std::uint16_t port;
     bool loopback;
   };
-  for (const Example& e : {Example{"127.0.0.1:8080", "127.0.0.1", 8080, true}, {"[::1]:1", "::1", 1, true}, {"localhost:0", "127.0.0.1", 0, true},
-                           {":65535", "127.0.0.1", 65535, true}, {"0.0.0.0:80", "0.0.0.0", 80, false}, {"[::]:80", "::", 80, false},
-                           {"127.9.9.9:80", "127.9.9.9", 80, true}, {"192.168.1.5:80", "192.168.1.5", 80, false},
+  for (const Example& e : {Example{"127.0.0.1:8080", "127.0.0.1", 8080, true},
+                           {"[::1]:1", "::1", 1, true},
+                           {"localhost:0", "127.0.0.1", 0, true},
+                           {":65535", "127.0.0.1", 65535, true},
+                           {"0.0.0.0:80", "0.0.0.0", 80, false},
+                           {"[::]:80", "::", 80, false},
+                           {"127.9.9.9:80", "127.9.9.9", 80, true},
+                           {"192.168.1.5:80", "192.168.1.5", 80, false},
                            // Reaches this machine only, but nobody should rely on it.
                            {"[::ffff:127.0.0.1]:80", "::ffff:127.0.0.1", 80, false}}) {
     const auto address = parse_listen(e.text);
@@ -309,8 +348,9 @@ TEST(ParseListen, ReadsAddressesAndKnowsLoopback) {
     EXPECT_EQ(address->loopback, e.loopback) << e.text;
   }
   using namespace std::string_view_literals;
-  for (const std::string_view bad : {""sv, "8080"sv, "127.0.0.1"sv, "127.0.0.1:"sv, "127.0.0.1:-1"sv, "127.0.0.1:+1"sv, "127.0.0.1:65536"sv, "1.2.3:80"sv,
-                                     "::1:80"sv, "[::1]"sv, "[::1]80"sv, "[::1:80"sv, "[127.0.0.1]:80"sv, "host:80"sv, "127.0.0.1 :80"sv, "127.0.0.1\0x:80"sv}) {
+  for (const std::string_view bad : {""sv, "8080"sv, "127.0.0.1"sv, "127.0.0.1:"sv, "127.0.0.1:-1"sv, "127.0.0.1:+1"sv,
+                                     "127.0.0.1:65536"sv, "1.2.3:80"sv, "::1:80"sv, "[::1]"sv, "[::1]80"sv, "[::1:80"sv,
+                                     "[127.0.0.1]:80"sv, "host:80"sv, "127.0.0.1 :80"sv, "127.0.0.1\0x:80"sv}) {
     EXPECT_FALSE(parse_listen(bad)) << bad;
   }
 }
@@ -327,7 +367,9 @@ TEST(Docs, ExamplesOfTheFormatAreAccepted) {
   EXPECT_GE(count, 1U);
 }
 
-TEST(Schema, IsThePublishedFile) { EXPECT_EQ(schema(), read(THALWEG_SOURCE_DIR "/docs/formats/config.schema.json")); }
+TEST(Schema, IsThePublishedFile) {
+  EXPECT_EQ(schema(), read(THALWEG_SOURCE_DIR "/docs/formats/config.schema.json"));
+}
 
 using Json = nlohmann::ordered_json;
 
@@ -342,8 +384,8 @@ const Json& resolved(const Json& node) {
   return schema_json().at("$defs").at(ref.substr(ref.rfind('/') + 1));
 }
 
-// Walks the schema with a document that is right, adds one unknown key to each map in turn and reads from the loader's error
-// which keys it knows there; both must be the same. So no key can be in one and not in the other.
+// Walks the schema with a document that is right, adds one unknown key to each map in turn and reads from the loader's
+// error which keys it knows there; both must be the same. So no key can be in one and not in the other.
 class SchemaWalk {
  public:
   SchemaWalk() {
@@ -390,7 +432,8 @@ class SchemaWalk {
       const std::size_t list = error.message.find("known here: ");
       ASSERT_NE(list, std::string::npos) << error.message;
       std::istringstream words(error.message.substr(list + 12));
-      for (std::string word; words >> word;) loader.insert(word.ends_with(',') ? word.substr(0, word.size() - 1) : word);
+      for (std::string word; words >> word;)
+        loader.insert(word.ends_with(',') ? word.substr(0, word.size() - 1) : word);
     }
     for (const auto& [key, value] : here["properties"].items()) published.insert(key);
     EXPECT_EQ(loader, published) << where;
@@ -403,19 +446,22 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  EXPECT_EQ(walk.maps, 12U);  // top, place, engine endpoint, engine, its model, timeouts twice, remote endpoint, its model, key, limits, log
+  EXPECT_EQ(walk.maps, 12U);  // top, place, engine endpoint, engine, its model, timeouts twice, remote endpoint, its
+                              // model, key, limits, log
 }
 
 // The words and the lists that stand in for a missing list.
 TEST(Schema, NamesTheLoadersCapabilitiesAndDefaults) {
   const Json& items = schema_json()["$defs"]["capabilities"]["items"]["enum"];
   std::vector<std::string> known;
-  for (std::size_t i = 0; i < inference::kCapabilityCount; ++i) known.emplace_back(inference::name_of(static_cast<Capability>(i)));
+  for (std::size_t i = 0; i < inference::kCapabilityCount; ++i)
+    known.emplace_back(inference::name_of(static_cast<Capability>(i)));
   EXPECT_EQ(items.get<std::vector<std::string>>(), known);
 
   const auto set_of = [&](const Json& names) {
     inference::Capabilities set;
-    for (const auto& name : names) set.add(static_cast<Capability>(std::ranges::find(known, name.get<std::string>()) - known.begin()));
+    for (const auto& name : names)
+      set.add(static_cast<Capability>(std::ranges::find(known, name.get<std::string>()) - known.begin()));
     return set;
   };
   const Folder folder;
@@ -424,17 +470,23 @@ places: {here: {kind: edge}}
 endpoints:
   local: {place: here, engine: {models: {m: {file: model.gguf}}}}
   remote: {place: here, api: openai, url: "https://e.example", models: {m: {}}}
-)", folder);
+)",
+                                     folder);
   const Json& defs = schema_json()["$defs"];
-  const auto capabilities = [](const Json& models) { return models["additionalProperties"]["properties"]["capabilities"]["default"]; };
-  EXPECT_EQ(settings.fleet.endpoints[0].models[0].capabilities, set_of(capabilities(defs["engine_endpoint"]["properties"]["engine"]["properties"]["models"])));
-  EXPECT_EQ(settings.fleet.endpoints[1].models[0].capabilities, set_of(capabilities(defs["remote_endpoint"]["properties"]["models"])));
+  const auto capabilities = [](const Json& models) {
+    return models["additionalProperties"]["properties"]["capabilities"]["default"];
+  };
+  EXPECT_EQ(settings.fleet.endpoints[0].models[0].capabilities,
+            set_of(capabilities(defs["engine_endpoint"]["properties"]["engine"]["properties"]["models"])));
+  EXPECT_EQ(settings.fleet.endpoints[1].models[0].capabilities,
+            set_of(capabilities(defs["remote_endpoint"]["properties"]["models"])));
 }
 
 // Every default of the schema, written out, gives the settings that leaving it out gives.
 TEST(Schema, TellsTheLoadersDefaults) {
   const Folder folder;
-  Json written = Json::parse(R"({"places": {"here": {"kind": "edge"}}, "endpoints": {"e": {"place": "here", "api": "openai", "url": "https://e.example", "models": {"m": {}}}}})");
+  Json written = Json::parse(
+      R"({"places": {"here": {"kind": "edge"}}, "endpoints": {"e": {"place": "here", "api": "openai", "url": "https://e.example", "models": {"m": {}}}}})");
   const Settings bare = accepted(written.dump(), folder);
   for (const auto& [key, value] : schema_json()["properties"].items()) {
     if (value.contains("default")) written[key] = value["default"];
@@ -449,8 +501,8 @@ TEST(Schema, TellsTheLoadersDefaults) {
   EXPECT_EQ(full.log.access, bare.log.access);
   EXPECT_EQ(full.log.level, bare.log.level);
   const auto all = [](const Limits& l) {
-    return std::tuple(l.head_bytes, l.body_bytes, l.answer_bytes, l.held_bytes, l.connections, l.streams, l.wait, l.header_timeout, l.body_timeout,
-                      l.idle_timeout, l.write_timeout, l.drain);
+    return std::tuple(l.head_bytes, l.body_bytes, l.answer_bytes, l.held_bytes, l.connections, l.streams, l.wait,
+                      l.header_timeout, l.body_timeout, l.idle_timeout, l.write_timeout, l.drain);
   };
   EXPECT_EQ(all(full.limits), all(bare.limits));
 }

@@ -13,25 +13,29 @@ using document::Errors;
 using document::Node;
 
 // Points to the endpoint's model that `text` names, or nowhere with the error reported.
-fleet::Target read_target(std::string_view text, Position position, std::string_view path, const fleet::Fleet& fleet, Errors& errors) {
+fleet::Target read_target(std::string_view text, Position position, std::string_view path, const fleet::Fleet& fleet,
+                          Errors& errors) {
   const auto wrong = [&](std::string why) {
     errors.add(position, fmt::format("{}: {}", path, why));
     return fleet::Target{};
   };
   const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return wrong(fmt::format("\"{}\" is not of the form endpoint/model", text.substr(0, 64)));
+  if (slash == std::string_view::npos)
+    return wrong(fmt::format("\"{}\" is not of the form endpoint/model", text.substr(0, 64)));
   const std::string_view endpoint_name = text.substr(0, slash);
   const std::string_view model_name = text.substr(slash + 1);
   std::vector<std::string_view> names;
   const auto endpoint = std::ranges::find(fleet.endpoints, endpoint_name, &fleet::Endpoint::name);
   if (endpoint == fleet.endpoints.end()) {
     for (const fleet::Endpoint& known : fleet.endpoints) names.push_back(known.name);
-    return wrong(fmt::format("there is no endpoint \"{}\"{}", endpoint_name.substr(0, 64), known_instead(endpoint_name, names)));
+    return wrong(
+        fmt::format("there is no endpoint \"{}\"{}", endpoint_name.substr(0, 64), known_instead(endpoint_name, names)));
   }
   const auto model = std::ranges::find(endpoint->models, model_name, &fleet::EndpointModel::name);
   if (model == endpoint->models.end()) {
     for (const fleet::EndpointModel& known : endpoint->models) names.push_back(known.name);
-    return wrong(fmt::format("the endpoint {} has no model \"{}\"{}", endpoint->name, model_name.substr(0, 64), known_instead(model_name, names)));
+    return wrong(fmt::format("the endpoint {} has no model \"{}\"{}", endpoint->name, model_name.substr(0, 64),
+                             known_instead(model_name, names)));
   }
   return {EndpointIndex{static_cast<std::uint16_t>(endpoint - fleet.endpoints.begin())},
           ModelIndex{static_cast<std::uint16_t>(model - endpoint->models.begin())}};
@@ -51,8 +55,10 @@ void offer_all(document::Section& top, fleet::Fleet& fleet) {
   }
   for (const fleet::Model& model : fleet.models) {
     if (model.targets.size() > fleet::kMaxTargetsPerModel) {
-      top.error("endpoints", fmt::format("{} endpoints have a model \"{}\"; {} may back each other. List the ones to use under `models`",
-                                         model.targets.size(), model.name, fleet::kMaxTargetsPerModel));
+      top.error(
+          "endpoints",
+          fmt::format("{} endpoints have a model \"{}\"; {} may back each other. List the ones to use under `models`",
+                      model.targets.size(), model.name, fleet::kMaxTargetsPerModel));
     }
   }
 }
@@ -64,8 +70,10 @@ void read_models(document::Section& top, Settings& settings, Errors& errors) {
   const Node* node = top.optional("models");
   if (node == nullptr) return offer_all(top, fleet);
   if (node->kind != Node::Kind::kMap || node->members.empty()) {
-    return top.error("models", fmt::format("expected a map like `small: [endpoint/model]`, not {}; leave it out to offer every model",
-                                           node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
+    return top.error(
+        "models",
+        fmt::format("expected a map like `small: [endpoint/model]`, not {}; leave it out to offer every model",
+                    node->kind == Node::Kind::kMap ? "an empty one" : document::describe(*node)));
   }
   if (node->members.size() > kMaxModels) {
     return top.error("models", fmt::format("has {} models; {} are allowed", node->members.size(), kMaxModels));

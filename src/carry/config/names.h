@@ -9,8 +9,8 @@
 
 namespace thalweg::config {
 
-/// What may be called so. Models may hold '/' (as providers' names do); endpoints and places may not, because a target is
-/// written endpoint/model.
+/// What may be called so. Models may hold '/' (as providers' names do); endpoints and places may not, because a target
+/// is written endpoint/model.
 enum class NameKind : std::uint8_t { kPlace, kEndpoint, kModel, kTenant, kKey };
 
 /// Why the text is no name of that kind; empty if it is one.

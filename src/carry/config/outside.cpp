@@ -18,7 +18,8 @@ constexpr std::size_t kMaxSecret = 4096;  // OAuth tokens reach 2 KiB
 
 bool is_variable_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && letter(name[0]) && std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  return !name.empty() && letter(name[0]) &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
 bool is_file(const std::filesystem::path& path) {
@@ -43,7 +44,8 @@ Result<std::string> expand(std::string_view text) {
     const std::size_t end = text.find('}', i);
     const std::string name(text.substr(i + 2, end == std::string_view::npos ? 0 : end - i - 2));
     if (!is_variable_name(name)) {
-      return fail(ErrorCode::kConfig, "${...} takes the name of an environment variable, like ${OPENAI_API_KEY}; write $${ for a plain ${");
+      return fail(ErrorCode::kConfig,
+                  "${...} takes the name of an environment variable, like ${OPENAI_API_KEY}; write $${ for a plain ${");
     }
     const char* value = std::getenv(name.c_str());
     if (value == nullptr || *value == '\0') {
@@ -62,7 +64,8 @@ Result<std::filesystem::path> resolve(std::string_view text, const std::filesyst
   if (expanded->empty()) return fail(ErrorCode::kConfig, "the path is empty");
   if (expanded->find('\0') != std::string::npos) return fail(ErrorCode::kConfig, "the path has a NUL character");
   if (expanded->starts_with("~/") || *expanded == "~") {
-    return fail(ErrorCode::kConfig, fmt::format("~ is not read as the home folder; write ${{HOME}}{}", expanded->substr(1)));
+    return fail(ErrorCode::kConfig,
+                fmt::format("~ is not read as the home folder; write ${{HOME}}{}", expanded->substr(1)));
   }
   return (folder / *expanded).lexically_normal();  // an absolute path replaces the folder
 }
@@ -94,11 +97,14 @@ Result<std::filesystem::path> resolve_program(std::string_view text, const std::
       if (candidate.is_absolute() && is_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    return fail(ErrorCode::kConfig, fmt::format("there is no program {} on PATH; give its path (./{} for one beside this file)", text, text));
+    return fail(
+        ErrorCode::kConfig,
+        fmt::format("there is no program {} on PATH; give its path (./{} for one beside this file)", text, text));
   }
   const auto path = resolve_file(text, folder);
   if (!path) return path;
-  if (::access(path->c_str(), X_OK) != 0) return fail(ErrorCode::kConfig, fmt::format("{} is not executable", path->string()));
+  if (::access(path->c_str(), X_OK) != 0)
+    return fail(ErrorCode::kConfig, fmt::format("{} is not executable", path->string()));
   return path;
 }
 
@@ -117,7 +123,8 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
     return fail(ErrorCode::kConfig, fmt::format("{} cannot be read: {}", file.string(), std::strerror(errno)));
   }
   if ((facts.st_mode & S_IROTH) != 0) {
-    return fail(ErrorCode::kConfig, fmt::format("everybody on this machine may read {}; run `chmod 600 {}`", file.string(), file.string()));
+    return fail(ErrorCode::kConfig,
+                fmt::format("everybody on this machine may read {}; run `chmod 600 {}`", file.string(), file.string()));
   }
   std::ifstream stream(file, std::ios::binary);
   std::string secret(kMaxSecret + 2, '\0');

@@ -1,5 +1,5 @@
-// What the configuration fetches from outside its file: ${NAME} from the environment, paths, secrets from files. Never prints
-// what it found.
+// What the configuration fetches from outside its file: ${NAME} from the environment, paths, secrets from files. Never
+// prints what it found.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +10,8 @@
 
 namespace thalweg::config {
 
-/// Replaces each ${NAME} by that variable's value, once (a value is not read again); `$${` stands for `${`. kConfig when the
-/// variable is unset or empty, or a ${ does not end.
+/// Replaces each ${NAME} by that variable's value, once (a value is not read again); `$${` stands for `${`. kConfig
+/// when the variable is unset or empty, or a ${ does not end.
 Result<std::string> expand(std::string_view text);
 
 /// Expanded; a relative path is taken from `folder`.

@@ -14,7 +14,8 @@ constexpr std::size_t kMaxFact = 128;
 
 // Facts go into records and reports as they are.
 bool is_fact(std::string_view text) {
-  return text.size() <= kMaxFact && is_valid_utf8(text) && std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  return text.size() <= kMaxFact && is_valid_utf8(text) &&
+         std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 std::string read_fact(document::Section& section, std::string_view key) {
@@ -25,12 +26,14 @@ std::string read_fact(document::Section& section, std::string_view key) {
 }
 
 fleet::Place read_place(const document::Member& member, document::Errors& errors) {
-  static constexpr std::array<std::string_view, 4> kKinds = {"device", "edge", "factory", "cloud"};  // in the order of PlaceKind
+  static constexpr std::array<std::string_view, 4> kKinds = {"device", "edge", "factory",
+                                                             "cloud"};  // in the order of PlaceKind
   fleet::Place place;
   place.name = member.key;
   document::Section section(member.value, fmt::format("places.{}", member.key.substr(0, 64)), errors);
   if (member.value.kind == document::Node::Kind::kMap && member.value.find("kind") == nullptr) {
-    errors.add(member.key_position, fmt::format("{} is missing: a place is a device, edge, factory or cloud", section.path_of("kind")));
+    errors.add(member.key_position,
+               fmt::format("{} is missing: a place is a device, edge, factory or cloud", section.path_of("kind")));
   }
   place.kind = static_cast<fleet::PlaceKind>(section.one_of("kind", 0, kKinds));
   place.country = section.text("country", "");
@@ -42,7 +45,8 @@ fleet::Place read_place(const document::Member& member, document::Errors& errors
   place.grid_zone = read_fact(section, "grid_zone");
   for (document::Section::Word& word : section.texts("attestations", kMaxAttestations)) {
     if (word.text.empty() || !is_fact(word.text)) {
-      errors.add(word.position, fmt::format("{}: expected 1 to {} bytes on one line", section.path_of("attestations"), kMaxFact));
+      errors.add(word.position,
+                 fmt::format("{}: expected 1 to {} bytes on one line", section.path_of("attestations"), kMaxFact));
     }
     place.attestations.push_back(std::move(word.text));
   }
@@ -56,8 +60,9 @@ void read_places(document::Section& top, Settings& settings, document::Errors& e
   const document::Node* node = top.required("places", "name at least one, like `here: {kind: device}`");
   if (node == nullptr) return;
   if (node->kind != document::Node::Kind::kMap || node->members.empty()) {
-    return top.error("places", fmt::format("expected a map with at least one place, not {}",
-                                           node->kind == document::Node::Kind::kMap ? "an empty one" : document::describe(*node)));
+    return top.error(
+        "places", fmt::format("expected a map with at least one place, not {}",
+                              node->kind == document::Node::Kind::kMap ? "an empty one" : document::describe(*node)));
   }
   if (node->members.size() > fleet::kMaxPlaces) {
     return top.error("places", fmt::format("has {} places; {} are allowed", node->members.size(), fleet::kMaxPlaces));

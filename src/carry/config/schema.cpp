@@ -3,6 +3,8 @@
 
 namespace thalweg::config {
 
-std::string_view schema() { return kSchemaText; }
+std::string_view schema() {
+  return kSchemaText;
+}
 
 }  // namespace thalweg::config

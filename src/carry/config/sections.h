@@ -1,6 +1,6 @@
-// The parts of the file, one function each, in the order in which load.cpp calls them: later parts name what earlier ones
-// define. Each reports everything that is wrong in its part and gives what could be read, so that one slip in a name does not
-// hide the next one.
+// The parts of the file, one function each, in the order in which load.cpp calls them: later parts name what earlier
+// ones define. Each reports everything that is wrong in its part and gives what could be read, so that one slip in a
+// name does not hide the next one.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,8 @@ namespace thalweg::config {
 /// `places:` into fleet.places.
 void read_places(document::Section& top, Settings& settings, document::Errors& errors);
 /// `endpoints:` into fleet.endpoints and endpoints; paths from `folder`.
-void read_endpoints(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors);
+void read_endpoints(document::Section& top, const std::filesystem::path& folder, Settings& settings,
+                    document::Errors& errors);
 /// `models:` into fleet.models; absent, every endpoint's model under its own name.
 void read_models(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.
@@ -24,6 +25,7 @@ void read_allowed(document::Section& top, Settings& settings, document::Errors& 
 /// `limits:`.
 void read_limits(document::Section& top, Settings& settings, document::Errors& errors);
 /// `log:`; paths from `folder`.
-void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings, document::Errors& errors);
+void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings,
+              document::Errors& errors);
 
 }  // namespace thalweg::config

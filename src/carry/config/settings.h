@@ -1,5 +1,5 @@
-// The configuration, checked: what `thalweg.yaml` says, as values that can be used without asking again. docs/formats/config.md
-// describes the file.
+// The configuration, checked: what `thalweg.yaml` says, as values that can be used without asking again.
+// docs/formats/config.md describes the file.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct ListenAddress {
   std::uint16_t port = 8080;
   bool loopback = true;
 };
-/// "127.0.0.1:8080", "[::1]:8080", "localhost:8080", ":8080" (loopback). kConfig otherwise. "localhost" becomes 127.0.0.1, an
-/// IPv6 host loses its brackets.
+/// "127.0.0.1:8080", "[::1]:8080", "localhost:8080", ":8080" (loopback). kConfig otherwise. "localhost" becomes
+/// 127.0.0.1, an IPv6 host loses its brackets.
 Result<ListenAddress> parse_listen(std::string_view text);
 
 /// Whether and how the engine's child is confined.
@@ -44,10 +44,10 @@ struct EngineSettings {
   std::string model_name;
   std::uint32_t context_tokens = 4096;  // of one slot
   std::uint32_t slots = 4;
-  std::uint32_t threads = 0;            // 0: the engine decides
-  std::uint64_t memory_bytes = 0;       // 0: by model file and context, see engine/command.h
+  std::uint32_t threads = 0;       // 0: the engine decides
+  std::uint64_t memory_bytes = 0;  // 0: by model file and context, see engine/command.h
   Sandbox sandbox = Sandbox::kOn;
-  std::vector<std::string> arguments;   // passed on as they are
+  std::vector<std::string> arguments;  // passed on as they are
 };
 
 /// An OpenAI-compatible server. Secrets are read when the configuration is loaded and never printed.
@@ -55,10 +55,10 @@ struct RemoteSettings {
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
-  std::string host_header;         // as it goes into the Host field
-  std::string base_path;           // "/v1", without a last slash
-  std::string key;                 // empty: no Authorization field
-  std::filesystem::path ca_file;   // empty: the system's
+  std::string host_header;        // as it goes into the Host field
+  std::string base_path;          // "/v1", without a last slash
+  std::string key;                // empty: no Authorization field
+  std::filesystem::path ca_file;  // empty: the system's
 };
 
 /// What an endpoint needs beyond the fleet's view of it; same index as fleet.endpoints.
@@ -70,16 +70,16 @@ struct EndpointSettings {
 struct Limits {
   std::uint64_t head_bytes = 32 * 1024;
   std::uint64_t body_bytes = 32ULL * 1024 * 1024;
-  std::uint64_t answer_bytes = 64ULL * 1024 * 1024;     // a whole or folded answer
-  std::uint64_t held_bytes = 256ULL * 1024 * 1024;      // all bytes held by the process; above it 503
+  std::uint64_t answer_bytes = 64ULL * 1024 * 1024;  // a whole or folded answer
+  std::uint64_t held_bytes = 256ULL * 1024 * 1024;   // all bytes held by the process; above it 503
   std::uint32_t connections = 10'000;
-  std::uint32_t streams = 4'096;                        // requests running or waiting
-  Duration wait = 30s;                                  // for a free slot
-  Duration header_timeout = 10s;                        // a client's head, from its first byte
-  Duration body_timeout = 30s;                          // between two reads of a client's body
-  Duration idle_timeout = 75s;                          // a kept-alive client connection
-  Duration write_timeout = 30s;                         // a client that takes no bytes
-  Duration drain = 30s;                                 // SIGTERM: how long running requests may go on
+  std::uint32_t streams = 4'096;  // requests running or waiting
+  Duration wait = 30s;            // for a free slot
+  Duration header_timeout = 10s;  // a client's head, from its first byte
+  Duration body_timeout = 30s;    // between two reads of a client's body
+  Duration idle_timeout = 75s;    // a kept-alive client connection
+  Duration write_timeout = 30s;   // a client that takes no bytes
+  Duration drain = 30s;           // SIGTERM: how long running requests may go on
 };
 
 enum class AccessLog : std::uint8_t { kOff, kStderr, kFile };

@@ -1,5 +1,6 @@
-// Runs tests/config/*.test: each case is a configuration and the errors that it must give, all of them, as `thalweg config
-// check` prints them. THALWEG_UPDATE_TESTS=1 writes what was given into the files instead; read the difference before you keep it.
+// Runs tests/config/*.test: each case is a configuration and the errors that it must give, all of them, as `thalweg
+// config check` prints them. THALWEG_UPDATE_TESTS=1 writes what was given into the files instead; read the difference
+// before you keep it.
 //
 //   ==== A sentence that names the case
 //   limits: {body: 32MB}
@@ -7,7 +8,8 @@
 //   thalweg.yaml:1:16: error: ...
 //
 // A case without the word places or endpoints gets a working pair behind its own lines. The folder of a case holds
-// model.gguf, engine (executable), plain (not), secret (0600), open (0644), ca.pem; in errors the folder is called FOLDER.
+// model.gguf, engine (executable), plain (not), secret (0600), open (0644), ca.pem; in errors the folder is called
+// FOLDER.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -83,7 +85,8 @@ std::string outcome(const Case& test, const Folder& folder) {
   }
   const auto settings = parse(yaml, folder.path);
   std::string told = settings ? "accepted\n" : render(settings.error(), "thalweg.yaml");
-  for (std::size_t at = 0; (at = told.find(folder.path.string(), at)) != std::string::npos;) told.replace(at, folder.path.string().size(), "FOLDER");
+  for (std::size_t at = 0; (at = told.find(folder.path.string(), at)) != std::string::npos;)
+    told.replace(at, folder.path.string().size(), "FOLDER");
   return told;
 }
 

@@ -1,6 +1,6 @@
-// The OpenAI dialect: chat completions, completions and models. Towards OpenAI-compatible servers bytes pass unchanged but
-// for a closed list of edits, each spliced in place; answers pass unchanged but for `model` and a usage frame that the caller
-// did not ask for. docs/formats/openai.md lists the edits.
+// The OpenAI dialect: chat completions, completions and models. Towards OpenAI-compatible servers bytes pass unchanged
+// but for a closed list of edits, each spliced in place; answers pass unchanged but for `model` and a usage frame that
+// the caller did not ask for. docs/formats/openai.md lists the edits.
 #pragma once
 
 #include <array>
@@ -44,8 +44,8 @@ class SlicedBody {
   std::size_t size_ = 0;
 };
 
-/// One caller's request body: validated whole, its features read, its editable places remembered. Reused from request to
-/// request (buffers stay).
+/// One caller's request body: validated whole, its features read, its editable places remembered. Reused from request
+/// to request (buffers stay).
 class OpenAiRequest {
  public:
   OpenAiRequest();
@@ -55,8 +55,8 @@ class OpenAiRequest {
 
   /// Reads `body` (http::kPadding readable bytes behind it). What is forwarded is what was judged: the whole body is
   /// validated, and duplicate keys at any depth (compared unescaped), invalid UTF-8, lone surrogates, depth above
-  /// kMaxJsonDepth and trailing bytes are kInvalidRequest with the byte offset in the sentence. So are a missing or wrong
-  /// `model`, `messages`/`prompt`, and wrong types of the fields that are read.
+  /// kMaxJsonDepth and trailing bytes are kInvalidRequest with the byte offset in the sentence. So are a missing or
+  /// wrong `model`, `messages`/`prompt`, and wrong types of the fields that are read.
   Result<void> parse(inference::Surface surface, std::string_view body);
 
   const inference::Request& request() const;
@@ -79,7 +79,7 @@ class OpenAiRequest {
 /// What one frame of an endpoint's stream gave.
 struct ReadFrame {
   inference::FrameFacts facts;
-  bool withheld = false;       // not for the caller (usage it did not ask for): emit nothing
+  bool withheld = false;  // not for the caller (usage it did not ask for): emit nothing
 };
 
 /// One attempt's answer. Reused; begin() starts a new one.
@@ -90,8 +90,8 @@ class OpenAiAnswer {
   OpenAiAnswer(const OpenAiAnswer&) = delete;
   OpenAiAnswer& operator=(const OpenAiAnswer&) = delete;
 
-  /// `shown_model` is the name that answers carry (kept by view: must outlive the answer). `folds`: the caller wants a whole
-  /// answer and the endpoint streams.
+  /// `shown_model` is the name that answers carry (kept by view: must outlive the answer). `folds`: the caller wants a
+  /// whole answer and the endpoint streams.
   void begin(const inference::Request& request, std::string_view shown_model, bool folds);
 
   /// A frame of a stream. Its edited bytes are appended to `out` unless withheld or folding. A frame that is not the
@@ -103,9 +103,9 @@ class OpenAiAnswer {
   /// After read_whole: the answer for the caller, slices of `body` and of strings owned here.
   const SlicedBody& whole() const;
 
-  /// After the last frame of a folded stream: the whole answer as the caller's surface shapes it: all choices with content,
-  /// refusal, reasoning_content, tool calls (arguments joined by index), logprobs, finish reasons; usage; other top-level
-  /// fields as first seen.
+  /// After the last frame of a folded stream: the whole answer as the caller's surface shapes it: all choices with
+  /// content, refusal, reasoning_content, tool calls (arguments joined by index), logprobs, finish reasons; usage;
+  /// other top-level fields as first seen.
   Result<std::string> fold();
 
   const inference::Usage& usage() const;
@@ -124,11 +124,11 @@ class OpenAiAnswer {
 
 /// How an endpoint's error answer is to be taken.
 enum class RefusalKind : std::uint8_t {
-  kContext,  // the prompt does not fit this model
-  kContent,  // the content was rejected
-  kBusy,     // 429, 503, 529
-  kServer,   // other 5xx
-  kCaller,   // other 4xx
+  kContext,      // the prompt does not fit this model
+  kContent,      // the content was rejected
+  kBusy,         // 429, 503, 529
+  kServer,       // other 5xx
+  kCaller,       // other 4xx
   kCredentials,  // 401, 403: our key there is wrong, not the caller's fault
 };
 RefusalKind classify_refusal(std::uint16_t status, std::string_view body);
@@ -137,8 +137,8 @@ RefusalKind classify_refusal(std::uint16_t status, std::string_view body);
 std::uint16_t status_of(ErrorCode code);
 /// {"error":{"message":...,"type":...,"param":...,"code":...}}; an empty parameter is null.
 std::string error_body(const Error& error, std::string_view parameter = {});
-/// An endpoint's refusal passed on: its own `error` object with status, code, type, param kept when it has that shape, else
-/// ours around its text (cut at 1 KiB). Credentials errors become "the endpoint NAME refused its own key".
+/// An endpoint's refusal passed on: its own `error` object with status, code, type, param kept when it has that shape,
+/// else ours around its text (cut at 1 KiB). Credentials errors become "the endpoint NAME refused its own key".
 std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKind kind, std::string_view endpoint_name);
 /// The same as an event of a running stream: `data: {...}\n\n`.
 std::string error_frame(const Error& error);
@@ -155,8 +155,8 @@ struct ToldModel {
 };
 Result<std::vector<ToldModel>> read_models(std::string_view body);
 struct ToldEngine {
-  bool tools = false;         // chat_template_caps.supports_tools (or supports_tool_calls) of /props
-  bool images = false;        // modalities.vision
+  bool tools = false;   // chat_template_caps.supports_tools (or supports_tool_calls) of /props
+  bool images = false;  // modalities.vision
   bool audio = false;
   std::uint32_t context_tokens = 0;  // default_generation_settings.n_ctx: per slot
 };

@@ -76,14 +76,15 @@ Result<void> check_origin(const http::RequestHead& head, const config::Settings&
       std::ranges::none_of(settings.allowed_hosts, [&](const std::string& allowed) {
         return equals_ignoring_case(allowed, host) || equals_ignoring_case(allowed, head.host);
       })) {
-    return fail(ErrorCode::kForbidden, fmt::format("the host \"{}\" is not served here; list it under allow_hosts",
-                                                   head.host.substr(0, 128)));
+    return fail(ErrorCode::kForbidden,
+                fmt::format("the host \"{}\" is not served here; list it under allow_hosts", head.host.substr(0, 128)));
   }
   if (head.origin.data() != nullptr &&
       std::ranges::find(settings.allowed_origins, head.origin) == settings.allowed_origins.end()) {
-    return fail(ErrorCode::kForbidden, fmt::format("pages of the origin \"{}\" may not call this gateway; list it under "
-                                                   "allow_origins",
-                                                   head.origin.substr(0, 128)));
+    return fail(ErrorCode::kForbidden,
+                fmt::format("pages of the origin \"{}\" may not call this gateway; list it under "
+                            "allow_origins",
+                            head.origin.substr(0, 128)));
   }
   return {};
 }

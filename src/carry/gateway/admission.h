@@ -28,12 +28,12 @@ Result<Route> find_route(const http::RequestHead& head);
 /// What a path that exists takes, for the Allow field of a 405.
 std::string_view allowed_methods(std::string_view path);
 
-/// The Host must be a loopback name or listed; an Origin must be listed. kForbidden otherwise: a page in a browser can make
-/// requests to loopback, and DNS can be made to point any name there.
+/// The Host must be a loopback name or listed; an Origin must be listed. kForbidden otherwise: a page in a browser can
+/// make requests to loopback, and DNS can be made to point any name there.
 Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings);
 
-/// Who asks. With keys configured: `Authorization: Bearer tw_<id>_<secret>`, found by id, compared by SHA-256 in constant
-/// time; kUnauthenticated otherwise. Without keys any bearer or none is accepted.
+/// Who asks. With keys configured: `Authorization: Bearer tw_<id>_<secret>`, found by id, compared by SHA-256 in
+/// constant time; kUnauthenticated otherwise. Without keys any bearer or none is accepted.
 Result<policy::Subject> authenticate(const http::RequestHead& head, const policy::Policy& policy);
 
 /// A key's parts, or nothing: `tw_<id>_<secret>`.

@@ -38,11 +38,12 @@ TEST(Admission, SaysWhichMethodWorksAndWhichPathWasMeant) {
 TEST(Admission, ServesLoopbackNamesAndListedHostsOnly) {
   config::Settings settings;
   settings.allowed_hosts = {"gateway.internal"};
-  for (const char* host : {"127.0.0.1", "127.0.0.1:8080", "127.9.9.9", "localhost", "LOCALHOST:1", "[::1]", "[::1]:8080", "gateway.internal",
-                           "Gateway.Internal:8080", ""}) {
+  for (const char* host : {"127.0.0.1", "127.0.0.1:8080", "127.9.9.9", "localhost", "LOCALHOST:1", "[::1]",
+                           "[::1]:8080", "gateway.internal", "Gateway.Internal:8080", ""}) {
     EXPECT_TRUE(check_origin(head_of(http::Method::kGet, "/", host), settings)) << host;
   }
-  for (const char* host : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "gateway.internal.evil", "[::2]", "10.0.0.1"}) {
+  for (const char* host : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "gateway.internal.evil",
+                           "[::2]", "10.0.0.1"}) {
     EXPECT_FALSE(check_origin(head_of(http::Method::kGet, "/", host), settings)) << host;
   }
 }
@@ -77,8 +78,9 @@ TEST(Admission, AcceptsTheKeyThatWasHashedAndNoOther) {
   EXPECT_EQ(subject->tenant, "research");
   EXPECT_EQ(subject->key->id, "dev");
   for (const std::string& bad :
-       {std::string("Bearer ") + text + "B", std::string("Bearer tw_other_") + text.substr(7), std::string("Basic ") + text,
-        std::string("Bearer sk-something"), std::string("Bearer "), std::string(""), std::string("Bearer tw__x"), std::string("Bearer tw_dev_")}) {
+       {std::string("Bearer ") + text + "B", std::string("Bearer tw_other_") + text.substr(7),
+        std::string("Basic ") + text, std::string("Bearer sk-something"), std::string("Bearer "), std::string(""),
+        std::string("Bearer tw__x"), std::string("Bearer tw_dev_")}) {
     head.authorization = bad;
     const auto refused = authenticate(head, policy);
     ASSERT_FALSE(refused) << bad;

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
-
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/socket_base.hpp>
+#include <cstring>
+#include <utility>
 
 #include "carry/dialect/openai.h"
 #include "carry/gateway/exchange.h"
@@ -27,22 +26,38 @@ constexpr int kBodyTimeoutsInAll = 10;
 
 std::string_view reason_phrase(std::uint16_t status) {
   switch (status) {
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Status";
   }
 }
 
@@ -177,7 +192,9 @@ void Connection::process() {
       const std::size_t most = limits.head_bytes + 2 * limits.body_bytes + kClientBuffer;
       if (filled_ >= most) {
         keep_alive_ = false;
-        refuse({ErrorCode::kTooLarge, fmt::format("the body is larger than limits.body, {} bytes", limits.body_bytes), {}}, true);
+        refuse(
+            {ErrorCode::kTooLarge, fmt::format("the body is larger than limits.body, {} bytes", limits.body_bytes), {}},
+            true);
         break;
       }
       const std::size_t known = reader_.bytes_needed() == 0 ? most : reader_.bytes_needed() + kSpareBytes;
@@ -209,11 +226,8 @@ void Connection::head_done() {
   minor_version_ = head.minor_version;
   keep_alive_ = head.keep_alive && !worker_.draining;
   const auto stop = [&](const Error& error) {
-    if (head.has_body) {
-      keep_alive_ = false;
-    } else {
-      (void)reader_.advance({buffer_.get(), filled_});  // to the end of the message: the connection goes on
-    }
+    // Without a body the message is read to its end, and the connection goes on.
+    if (head.has_body || !reader_.advance({buffer_.get(), filled_})) keep_alive_ = false;
     refuse(error, true);
   };
   if (const auto origin = check_origin(head, settings); !origin) return stop(origin.error());
@@ -235,17 +249,19 @@ void Connection::head_done() {
     counted_stream_ = true;
     ++worker_.promised_lines;
     if (worker_.common.streams.fetch_add(1, std::memory_order_relaxed) >= settings.limits.streams) {
-      return stop({ErrorCode::kOverloaded,
-                   fmt::format("{} requests are running or waiting, the most that limits.streams allows; try again shortly",
-                               settings.limits.streams),
-                   {}});
+      return stop(
+          {ErrorCode::kOverloaded,
+           fmt::format("{} requests are running or waiting, the most that limits.streams allows; try again shortly",
+                       settings.limits.streams),
+           {}});
     }
   }
   reader_.set_body_limit(settings.limits.body_bytes);
   if (head.content_length > settings.limits.body_bytes) {
-    return stop({ErrorCode::kTooLarge,
-                 fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
-                 {}});
+    return stop(
+        {ErrorCode::kTooLarge,
+         fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
+         {}});
   }
   // A long body's room grows as its bytes come: a claimed length takes nothing from others.
   if (!make_room(std::min(reader_.bytes_needed() + kSpareBytes, kClaimedAtOnce))) {
@@ -285,7 +301,9 @@ void Connection::run() {
     case Route::kModels:
     case Route::kModel: {
       std::vector<std::string_view> names;
-      const auto allowed = [&](std::string_view name) { return subject_.key == nullptr || subject_.key->may_use(name); };
+      const auto allowed = [&](std::string_view name) {
+        return subject_.key == nullptr || subject_.key->may_use(name);
+      };
       for (const auto& model : snapshot_->fleet().models) {
         if (allowed(model.name)) names.push_back(model.name);
       }
@@ -296,8 +314,12 @@ void Connection::run() {
       }
       const std::string_view wanted = head.path.substr(std::string_view("/v1/models/").size());
       if (std::ranges::find(names, wanted) == names.end()) {
-        refuse({ErrorCode::kModelNotFound, fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
-                                                       "what there is", wanted.substr(0, 128)), {}}, true);
+        refuse({ErrorCode::kModelNotFound,
+                fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
+                            "what there is",
+                            wanted.substr(0, 128)),
+                {}},
+               true);
         return;
       }
       answer_simple(200, "application/json", dialect::model_body(wanted), keep_alive_);
@@ -314,7 +336,8 @@ void Connection::run() {
       }
       return;
     case Route::kMetrics:
-      answer_simple(200, "text/plain; version=0.0.4; charset=utf-8", worker_.common.render_metrics(worker_), keep_alive_);
+      answer_simple(200, "text/plain; version=0.0.4; charset=utf-8", worker_.common.render_metrics(worker_),
+                    keep_alive_);
       return;
     case Route::kPreflight: {
       const std::string_view wanted = head.field("access-control-request-headers");
@@ -327,11 +350,12 @@ void Connection::run() {
   }
 }
 
-void Connection::answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body, bool keep_alive,
-                               std::string_view extra) {
+void Connection::answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body,
+                               bool keep_alive, std::string_view extra) {
   read_timer_.stop();
   const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;
-  std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Length: {}\r\n", status, reason_phrase(status), body.size());
+  std::string text =
+      fmt::format("HTTP/1.1 {} {}\r\nContent-Length: {}\r\n", status, reason_phrase(status), body.size());
   if (status == 204) text = fmt::format("HTTP/1.1 204 No Content\r\n");
   if (!content_type.empty()) text += fmt::format("Content-Type: {}\r\n", content_type);
   text += extra;
@@ -346,12 +370,14 @@ void Connection::answer_simple(std::uint16_t status, std::string_view content_ty
 }
 
 std::string Connection::cors_fields(std::string_view origin) const {
-  if (origin.empty() || std::ranges::find(snapshot_->settings.allowed_origins, origin) ==
-                            snapshot_->settings.allowed_origins.end()) {
+  if (origin.empty() ||
+      std::ranges::find(snapshot_->settings.allowed_origins, origin) == snapshot_->settings.allowed_origins.end()) {
     return {};
   }
-  return fmt::format("Access-Control-Allow-Origin: {}\r\nVary: Origin\r\n"
-                     "Access-Control-Expose-Headers: x-request-id, retry-after\r\n", origin);
+  return fmt::format(
+      "Access-Control-Allow-Origin: {}\r\nVary: Origin\r\n"
+      "Access-Control-Expose-Headers: x-request-id, retry-after\r\n",
+      origin);
 }
 
 std::string_view Connection::connection_field(bool keep_alive) const {
@@ -514,8 +540,8 @@ void Connection::linger() {
   if (!reading_) read();
 }
 
-// After an answer that broke off. Chunked framing without its last chunk tells the client; HTTP/1.0 has no framing to break,
-// there only a reset does.
+// After an answer that broke off. Chunked framing without its last chunk tells the client; HTTP/1.0 has no framing to
+// break, there only a reset does.
 void Connection::cut() {
   uncount();
   if (phase_ == Phase::kClosed) return;

@@ -1,5 +1,5 @@
-// One client connection: reads requests one after the other, judges their heads, hands whole ones to an Exchange and writes
-// what it is given, with back-pressure and time-outs on both sides.
+// One client connection: reads requests one after the other, judges their heads, hands whole ones to an Exchange and
+// writes what it is given, with back-pressure and time-outs on both sides.
 #pragma once
 
 #include <list>
@@ -14,7 +14,8 @@
 
 namespace thalweg::gateway {
 
-/// Twice a common request: the next one is read behind the one that is running. Pages are touched only as they are used.
+/// Twice a common request: the next one is read behind the one that is running. Pages are touched only as they are
+/// used.
 inline constexpr std::size_t kClientBuffer = 64 * 1024;
 /// Unsent bytes above which a client counts as slow, and below which it counts as keeping up again.
 inline constexpr std::size_t kHighWater = 256 * 1024;
@@ -91,7 +92,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Instant body_began_{};
   Phase phase_ = Phase::kReading;
   bool reading_ = false;
-  bool restart_ = false;     // the pending read is being taken back
+  bool restart_ = false;  // the pending read is being taken back
   bool head_known_ = false;
   std::size_t read_at_ = 0;  // where the pending read writes
   bool waiting_to_write_ = false;

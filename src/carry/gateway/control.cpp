@@ -5,10 +5,9 @@
 #include <sys/inotify.h>
 
 #include <algorithm>
+#include <boost/asio/buffer.hpp>
 #include <csignal>
 #include <cstring>
-
-#include <boost/asio/buffer.hpp>
 
 #include "carry/dialect/openai.h"
 
@@ -37,7 +36,9 @@ Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::
       signals_(shard_.loop().get_executor()),
       watch_(shard_.loop().get_executor()) {}
 
-Control::~Control() { stop(); }
+Control::~Control() {
+  stop();
+}
 
 void Control::stop() {
   shard_.stop();
@@ -69,10 +70,11 @@ Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::En
   auto fresh = std::make_shared<Engine>();
   fresh->options = options;
   fresh->generation = next_generation_++;
-  auto started = engine::Supervisor::start(
-      options, [this, name = endpoint.name, generation = fresh->generation](engine::State state, std::string_view detail) {
-        shard_.post([this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
-      });
+  auto started = engine::Supervisor::start(options, [this, name = endpoint.name, generation = fresh->generation](
+                                                        engine::State state, std::string_view detail) {
+    shard_.post(
+        [this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
+  });
   if (!started) return std::unexpected(started.error());
   fresh->supervisor = std::move(*started);
   return fresh;
@@ -117,9 +119,10 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
                             endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai"};
       const auto known = std::ranges::find(snapshot.series, name);
       if (known == snapshot.series.end() && snapshot.series.size() == kMaxSeries) {
-        return fail(ErrorCode::kConfig, fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
-                                                    "begin anew",
-                                                    kMaxSeries));
+        return fail(ErrorCode::kConfig,
+                    fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
+                                "begin anew",
+                                kMaxSeries));
       }
       runtime.series.push_back(static_cast<std::uint32_t>(known - snapshot.series.begin()));
       if (known == snapshot.series.end()) snapshot.series.push_back(name);
@@ -143,7 +146,8 @@ Result<void> Control::put_in_force(config::Settings settings) {
     const auto kept = prepared->engines.find(name);
     if (kept != prepared->engines.end() && kept->second == engine) continue;
     const EndpointIndex old = index_of(name);
-    retired_.push_back({engine->supervisor, old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
+    retired_.push_back(
+        {engine->supervisor, old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
   }
   engines_ = std::move(prepared->engines);
   for (std::size_t i = 0; i < snapshot->endpoints.size(); ++i) {
@@ -159,9 +163,10 @@ Result<void> Control::put_in_force(config::Settings settings) {
   std::vector<Watched> watched(snapshot->fleet().endpoints.size());
   for (std::size_t i = 0; i < watched.size(); ++i) {
     const fleet::Endpoint& endpoint = snapshot->fleet().endpoints[i];
-    watched[i].probe = std::make_unique<Probe>(shard_, door_, [this](EndpointIndex index, ProbeKind kind, Probe::Finding finding) {
-      on_finding(index, kind, std::move(finding));
-    });
+    watched[i].probe =
+        std::make_unique<Probe>(shard_, door_, [this](EndpointIndex index, ProbeKind kind, Probe::Finding finding) {
+          on_finding(index, kind, std::move(finding));
+        });
     if (endpoint.kind == fleet::EndpointKind::kEngine &&
         engines_[endpoint.name]->supervisor->state() != engine::State::kReady) {
       learner_->observe({.endpoint = {static_cast<std::uint16_t>(i)}, .sight = placement::Sight::kEngineDown},
@@ -213,7 +218,8 @@ void Control::on_timer(std::uint32_t tag) {
 void Control::tick() {
   const Instant now = MonotonicClock::now();
   for (std::size_t i = 0; i < snapshot_->endpoints.size(); ++i) {
-    learner_->running({static_cast<std::uint16_t>(i)}, snapshot_->endpoints[i].slots->taken.load(std::memory_order_relaxed));
+    learner_->running({static_cast<std::uint16_t>(i)},
+                      snapshot_->endpoints[i].slots->taken.load(std::memory_order_relaxed));
   }
   if (learner_->publish(now, conditions_)) {
     const auto published =
@@ -222,11 +228,15 @@ void Control::tick() {
   }
   // Ready: an endpoint is known to answer; or none is known yet, but no engine is still reading its model either.
   const auto any = [this](fleet::Health health) {
-    return std::ranges::any_of(conditions_.endpoints, [health](const fleet::EndpointConditions& endpoint) { return endpoint.health == health; });
+    return std::ranges::any_of(conditions_.endpoints, [health](const fleet::EndpointConditions& endpoint) {
+      return endpoint.health == health;
+    });
   };
-  const bool loading = std::ranges::any_of(engines_, [](const auto& each) { return each.second->supervisor->state() == engine::State::kStarting; });
-  common_.ready.store(any(fleet::Health::kHealthy) || (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
-                      std::memory_order_relaxed);
+  const bool loading = std::ranges::any_of(
+      engines_, [](const auto& each) { return each.second->supervisor->state() == engine::State::kStarting; });
+  common_.ready.store(
+      any(fleet::Health::kHealthy) || (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
+      std::memory_order_relaxed);
   std::erase_if(retired_, [](Retired& retired) {
     return --retired.ticks_left <= 0 && retired.slots->taken.load(std::memory_order_relaxed) == 0;
   });
@@ -248,8 +258,8 @@ void Control::probe_due(Instant now) {
     }
     if (health != fleet::Health::kTrial && now < watched.next) continue;
     const ProbeKind kind = endpoint.kind != fleet::EndpointKind::kEngine ? ProbeKind::kModels
-                           : watched.props_known                        ? ProbeKind::kEngineHealth
-                                                                        : ProbeKind::kEngineProps;
+                           : watched.props_known                         ? ProbeKind::kEngineHealth
+                                                                         : ProbeKind::kEngineProps;
     watched.next = now + snapshot_->settings.probe_interval;
     (void)watched.probe->start(kind, index, *snapshot_, conditions_, ids_.next());
   }
@@ -297,7 +307,8 @@ void Control::observe(std::vector<placement::Observation> observations, std::uin
   });
 }
 
-void Control::on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail) {
+void Control::on_engine(const std::string& name, std::uint64_t generation, engine::State state,
+                        const std::string& detail) {
   const auto engine = engines_.find(name);
   if (engine == engines_.end() || engine->second->generation != generation) return;
   const EndpointIndex index = index_of(name);
@@ -356,7 +367,7 @@ void Control::read_watch() {
     if (error) return;
     const std::string name = file_.filename();
     for (std::size_t at = 0; at + sizeof(inotify_event) <= bytes;) {
-      inotify_event event;
+      inotify_event event{};
       std::memcpy(&event, watch_buffer_.data() + at, sizeof event);
       if (event.len != 0 && name == watch_buffer_.data() + at + sizeof event) {
         shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);

@@ -1,16 +1,15 @@
-// Control: the one thread that learns, probes, runs engines, watches the configuration and publishes what is in force. Shards
-// get immutable snapshots posted; nothing here is on a request's way.
+// Control: the one thread that learns, probes, runs engines, watches the configuration and publishes what is in force.
+// Shards get immutable snapshots posted; nothing here is on a request's way.
 #pragma once
 
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
 
 #include "carry/engine/engine.h"
 #include "carry/gateway/probe.h"
@@ -23,8 +22,8 @@ inline constexpr Duration kPublishPeriod = 100ms;
 
 class Control final : private net::TimerOwner {
  public:
-  /// `accept` says whether new settings may come into force beside those at the start (listening, keys); its error refuses
-  /// the reload. `on_reload` is called after one has come into force.
+  /// `accept` says whether new settings may come into force beside those at the start (listening, keys); its error
+  /// refuses the reload. `on_reload` is called after one has come into force.
   struct Hooks {
     std::function<Result<void>(const config::Settings&)> accept;
     std::function<void()> on_reload;
@@ -100,7 +99,7 @@ class Control final : private net::TimerOwner {
   net::Timer reload_timer_;
   net::asio::basic_signal_set<net::Executor> signals_;
   net::asio::posix::basic_stream_descriptor<net::Executor> watch_;
-  std::array<char, 4096> watch_buffer_;
+  std::array<char, 4096> watch_buffer_{};
 };
 
 }  // namespace thalweg::gateway

@@ -25,11 +25,18 @@ std::string_view path_of(inference::Surface surface) {
 }  // namespace
 
 Exchange::Exchange(Connection& connection)
-    : connection_(connection), worker_(connection.worker()), sse_(kFrameLimit), held_(connection.worker().common.bytes) {}
+    : connection_(connection),
+      worker_(connection.worker()),
+      sse_(kFrameLimit),
+      held_(connection.worker().common.bytes) {}
 
-Exchange::~Exchange() { leave_line(); }
+Exchange::~Exchange() {
+  leave_line();
+}
 
-const fleet::Endpoint& Exchange::endpoint() const { return snapshot_->fleet().endpoints[target_.endpoint.value]; }
+const fleet::Endpoint& Exchange::endpoint() const {
+  return snapshot_->fleet().endpoints[target_.endpoint.value];
+}
 
 telemetry::ModelSeries& Exchange::series() {
   return *worker_.metrics.models[snapshot_->endpoints[target_.endpoint.value].series[target_.model.value]];
@@ -103,8 +110,8 @@ void Exchange::feed(const Event& event) {
     for (const Action& action : flight_.on(taken)) perform(action);
     if (next + 1 == queued_) break;
     if (next + 1 == queue_.size() / 2) {  // make room: what is taken is gone
-      std::copy(queue_.begin() + static_cast<std::ptrdiff_t>(next) + 1, queue_.begin() + static_cast<std::ptrdiff_t>(queued_),
-                queue_.begin());
+      std::copy(queue_.begin() + static_cast<std::ptrdiff_t>(next) + 1,
+                queue_.begin() + static_cast<std::ptrdiff_t>(queued_), queue_.begin());
       queued_ -= next + 1;
       next = static_cast<std::size_t>(-1);
     }
@@ -120,13 +127,27 @@ void Exchange::perform(const Action& action) {
       if (action.from_attempt) record_failed_attempt(action.failure);
       ask();
       return;
-    case Action::Kind::kDispatch: dispatch(); return;
-    case Action::Kind::kCancel: attempt_.reset(); return;
-    case Action::Kind::kEmit: emit(action.slot); return;
-    case Action::Kind::kDropHeld: frame_used_.fill(false); return;
-    case Action::Kind::kDeliverWhole: deliver_whole(); return;
-    case Action::Kind::kComplete: complete(action.slot == Action::kMarkMissing); return;
-    case Action::Kind::kFail: fail(action); return;
+    case Action::Kind::kDispatch:
+      dispatch();
+      return;
+    case Action::Kind::kCancel:
+      attempt_.reset();
+      return;
+    case Action::Kind::kEmit:
+      emit(action.slot);
+      return;
+    case Action::Kind::kDropHeld:
+      frame_used_.fill(false);
+      return;
+    case Action::Kind::kDeliverWhole:
+      deliver_whole();
+      return;
+    case Action::Kind::kComplete:
+      complete(action.slot == Action::kMarkMissing);
+      return;
+    case Action::Kind::kFail:
+      fail(action);
+      return;
     case Action::Kind::kStartTimer: {
       Duration after = action.wait;
       if (action.timer == flight::Timer::kFirstToken) {
@@ -141,14 +162,18 @@ void Exchange::perform(const Action& action) {
                                    static_cast<std::uint32_t>(action.timer));
       return;
     }
-    case Action::Kind::kStopTimer: timers_[static_cast<std::size_t>(action.timer)].stop(); return;
+    case Action::Kind::kStopTimer:
+      timers_[static_cast<std::size_t>(action.timer)].stop();
+      return;
     case Action::Kind::kPauseReading:
       if (attempt_) attempt_->pause();
       return;
     case Action::Kind::kResumeReading:
       if (attempt_) attempt_->resume();
       return;
-    case Action::Kind::kSettle: settle(action.ending); return;
+    case Action::Kind::kSettle:
+      settle(action.ending);
+      return;
   }
 }
 
@@ -228,7 +253,8 @@ void Exchange::ask() {
       feed({.kind = Event::Kind::kMustWait, .attempt = flight_.attempt(), .wait = decision.wait()});
       return;
     }
-    auto slot = fleet::take_slot(*newest->endpoints[decision.target().endpoint.value].slots, decision.target().endpoint);
+    auto slot =
+        fleet::take_slot(*newest->endpoints[decision.target().endpoint.value].slots, decision.target().endpoint);
     if (!slot) {
       question_.earlier.add({decision.target(), placement::AttemptEnd::kLostRace, {}});
       if (!question_.earlier.full()) continue;
@@ -276,9 +302,9 @@ void Exchange::dispatch() {
   recorded_ = never_again_ = false;
   if (dispatched_ > 1) worker_.metrics.failovers.add();
   const placement::Obligations obligations = permit_->obligations();
-  auto attempt = upstream::dispatch(std::move(*permit_),
-                                    upstream::Body(target_, obligations, path_of(request.surface), body.slices(), body.size()),
-                                    worker_.door, *this);
+  auto attempt = upstream::dispatch(
+      std::move(*permit_), upstream::Body(target_, obligations, path_of(request.surface), body.slices(), body.size()),
+      worker_.door, *this);
   permit_.reset();
   if (!attempt) {  // a stale permit: ask again on the newest snapshots; the endpoint has no part in it
     recorded_ = true;
@@ -311,7 +337,9 @@ void Exchange::on_slot_free() {
   const auto keep = connection_.shared_from_this();
   feed({.kind = Event::Kind::kSlotFree});
 }
-void Exchange::on_client_gone() { feed({.kind = Event::Kind::kClientGone}); }
+void Exchange::on_client_gone() {
+  feed({.kind = Event::Kind::kClientGone});
+}
 void Exchange::on_drain(Duration limit) {
   feed({.kind = Event::Kind::kDrain, .wait = limit});
 }

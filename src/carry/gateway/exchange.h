@@ -1,5 +1,5 @@
-// One request on its way: drives its Flight from sockets and timers. Everything that decides how the request goes is in the
-// Flight and in place(); this file carries their actions out.
+// One request on its way: drives its Flight from sockets and timers. Everything that decides how the request goes is in
+// the Flight and in place(); this file carries their actions out.
 #pragma once
 
 #include <array>
@@ -132,7 +132,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   bool failed_ = false;
   bool streamed_ = false;
   bool never_again_ = false;  // the endpoint of the running attempt will not serve this request
-  bool recorded_ = false;  // the running attempt's failure has been noted
+  bool recorded_ = false;     // the running attempt's failure has been noted
   std::vector<std::string_view> slices_;
 };
 

@@ -1,11 +1,10 @@
 // What the client gets: frames in batches, whole answers, errors in its own dialect.
-#include "carry/gateway/exchange.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "carry/gateway/connection.h"
+#include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
 
@@ -22,15 +21,17 @@ std::string Exchange::stream_head() {
   head_sent_ = true;
   status_ = 200;
   worker_.metrics.responses_by_class[2].add();
-  return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}\r\n",
-                     question_.request.text(),
-                     connection_.minor_version() == 0     ? "Connection: close\r\n"
-                     : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
-                                                        : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
-                     connection_.cors_fields());
+  return fmt::format(
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}\r\n",
+      question_.request.text(),
+      connection_.minor_version() == 0   ? "Connection: close\r\n"
+      : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
+                                         : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
+      connection_.cors_fields());
 }
 
-// All frames of one read leave with one write, as one chunk; the answer's head before the first, its last chunk after the last.
+// All frames of one read leave with one write, as one chunk; the answer's head before the first, its last chunk after
+// the last.
 void Exchange::flush_batch(Last last) {
   if (cut_ || (batch_.empty() && last == Last::kNo)) return;
   std::string head;
@@ -44,8 +45,9 @@ void Exchange::flush_batch(Last last) {
     chunk_end = "\r\n";
   }
   bytes_out_ += batch_.size();
-  const std::string_view slices[] = {head, chunk_head, batch_, chunk_end,
-                                     chunked && last == Last::kYes ? std::string_view("0\r\n\r\n") : std::string_view()};
+  const std::string_view slices[] = {
+      head, chunk_head, batch_, chunk_end,
+      chunked && last == Last::kYes ? std::string_view("0\r\n\r\n") : std::string_view()};
   if (!connection_.send(slices)) cut_ = true;
   batch_.clear();
 }
@@ -55,8 +57,8 @@ void Exchange::complete(bool mark_missing) {
   flush_batch(Last::kYes);
 }
 
-void Exchange::send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
-                             std::size_t body_size) {
+void Exchange::send_response(std::uint16_t status, std::string_view extra_fields,
+                             std::span<const std::string_view> body, std::size_t body_size) {
   head_sent_ = true;
   status_ = status;
   bytes_out_ += body_size;
@@ -64,10 +66,11 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
   char id[RequestId::kTextLength];
   question_.request.write(id);
   fmt::basic_memory_buffer<char, 512> head;
-  fmt::format_to(std::back_inserter(head),
-                 "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Request-Id: {}\r\n{}{}{}\r\n", status,
-                 reason_phrase(status), body_size, std::string_view(id, sizeof id), extra_fields,
-                 connection_.connection_field(connection_.client_keeps_alive()), connection_.cors_fields());
+  fmt::format_to(
+      std::back_inserter(head),
+      "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
+      status, reason_phrase(status), body_size, std::string_view(id, sizeof id), extra_fields,
+      connection_.connection_field(connection_.client_keeps_alive()), connection_.cors_fields());
   slices_.clear();
   slices_.emplace_back(head.data(), head.size());
   slices_.insert(slices_.end(), body.begin(), body.end());
@@ -92,7 +95,8 @@ Error Exchange::error_of(const Action& action) const {
   const std::string name = target_.endpoint ? endpoint().name : std::string("the endpoint");
   if (action.from_attempt) {
     switch (action.failure) {
-      case Failure::kNotSent: return {action.error, fmt::format("no connection to the endpoint \"{}\"", name), {}};
+      case Failure::kNotSent:
+        return {action.error, fmt::format("no connection to the endpoint \"{}\"", name), {}};
       case Failure::kSilent:
         return {action.error, fmt::format("the endpoint \"{}\" gave no token within its time-out", name), {}};
       case Failure::kStalled:
@@ -108,11 +112,13 @@ Error Exchange::error_of(const Action& action) const {
                 answer_.error_message().empty() ? fmt::format("the endpoint \"{}\" reported an error", name)
                                                 : std::string(answer_.error_message().substr(0, 1024)),
                 {}};
-      default: return {action.error, fmt::format("the endpoint \"{}\" failed", name), {}};
+      default:
+        return {action.error, fmt::format("the endpoint \"{}\" failed", name), {}};
     }
   }
   if (!denial_.empty()) return {action.error, denial_, {}};
-  if (action.error == ErrorCode::kUpstreamTimeout) return {action.error, "the request took longer than timeouts.total allows", {}};
+  if (action.error == ErrorCode::kUpstreamTimeout)
+    return {action.error, "the request took longer than timeouts.total allows", {}};
   if (action.error == ErrorCode::kDraining) return {action.error, "the gateway is shutting down; try again", {}};
   return {action.error, std::string(name_of(action.error)), {}};
 }
@@ -135,7 +141,8 @@ void Exchange::fail(const Action& action) {
     const std::string body = dialect::refusal_body(upstream_status_, body_, kind, endpoint().name);
     std::string extra;
     if (!retry_after_.empty()) extra += fmt::format("Retry-After: {}\r\n", retry_after_);
-    if (!upstream_request_id_.empty()) extra += fmt::format("Thalweg-Upstream-Request-Id: {}\r\n", upstream_request_id_);
+    if (!upstream_request_id_.empty())
+      extra += fmt::format("Thalweg-Upstream-Request-Id: {}\r\n", upstream_request_id_);
     const std::string_view slices[] = {body};
     send_response(status, extra, slices, body.size());
     return;

@@ -1,9 +1,8 @@
 // What an endpoint answers, as events for the Flight: streams frame by frame, whole answers and refusals at their end.
-#include "carry/gateway/exchange.h"
-
 #include <algorithm>
 
 #include "carry/gateway/connection.h"
+#include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
 
@@ -34,9 +33,12 @@ void Exchange::on_body(std::string_view bytes) {
   const auto keep = connection_.shared_from_this();
   if (!attempt_) return;
   switch (form_) {
-    case AnswerForm::kStream: read_stream(bytes); return;
+    case AnswerForm::kStream:
+      read_stream(bytes);
+      return;
     case AnswerForm::kWhole:
-      if (body_.size() + bytes.size() > snapshot_->settings.limits.answer_bytes || !held_.hold(body_.size() + bytes.size())) {
+      if (body_.size() + bytes.size() > snapshot_->settings.limits.answer_bytes ||
+          !held_.hold(body_.size() + bytes.size())) {
         fail_attempt(Failure::kTooLarge);
         return;
       }
@@ -48,7 +50,8 @@ void Exchange::on_body(std::string_view bytes) {
     case AnswerForm::kRefusal:
       if (body_.size() < kRefusalBytes) body_.append(bytes.substr(0, kRefusalBytes - body_.size()));
       return;
-    case AnswerForm::kNone: return;
+    case AnswerForm::kNone:
+      return;
   }
 }
 
@@ -117,10 +120,18 @@ void Exchange::on_end() {
   if (form_ == AnswerForm::kRefusal) {
     switch (dialect::classify_refusal(upstream_status_, body_)) {
       case dialect::RefusalKind::kContext:
-      case dialect::RefusalKind::kContent: fail_attempt(Failure::kUnfit); return;
-      case dialect::RefusalKind::kBusy: fail_attempt(Failure::kBusy); return;
-      case dialect::RefusalKind::kServer: fail_attempt(Failure::kServerError); return;
-      case dialect::RefusalKind::kCaller: fail_attempt(Failure::kRefused); return;
+      case dialect::RefusalKind::kContent:
+        fail_attempt(Failure::kUnfit);
+        return;
+      case dialect::RefusalKind::kBusy:
+        fail_attempt(Failure::kBusy);
+        return;
+      case dialect::RefusalKind::kServer:
+        fail_attempt(Failure::kServerError);
+        return;
+      case dialect::RefusalKind::kCaller:
+        fail_attempt(Failure::kRefused);
+        return;
       // Our key there, not the caller's fault: another endpoint may do, this one will not.
       case dialect::RefusalKind::kCredentials:
         never_again_ = true;
@@ -153,10 +164,18 @@ void Exchange::on_end() {
 void Exchange::on_break(upstream::Breakage breakage) {
   const auto keep = connection_.shared_from_this();
   switch (breakage) {
-    case upstream::Breakage::kNotConnected: fail_attempt(Failure::kNotSent); return;
-    case upstream::Breakage::kConnectTimeout: fail_attempt(Failure::kSilent); return;
-    case upstream::Breakage::kCut: fail_attempt(Failure::kCut); return;
-    case upstream::Breakage::kMalformed: fail_attempt(Failure::kMalformed); return;
+    case upstream::Breakage::kNotConnected:
+      fail_attempt(Failure::kNotSent);
+      return;
+    case upstream::Breakage::kConnectTimeout:
+      fail_attempt(Failure::kSilent);
+      return;
+    case upstream::Breakage::kCut:
+      fail_attempt(Failure::kCut);
+      return;
+    case upstream::Breakage::kMalformed:
+      fail_attempt(Failure::kMalformed);
+      return;
   }
 }
 

@@ -1,11 +1,10 @@
 // The books: each failed attempt once, each request once, in numbers, observations and the access log.
-#include "carry/gateway/exchange.h"
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "carry/gateway/connection.h"
+#include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
 
@@ -27,25 +26,36 @@ Duration read_retry_after(std::string_view text) {
 
 placement::AttemptEnd end_of(Failure failure) {
   switch (failure) {
-    case Failure::kNotSent: return placement::AttemptEnd::kNotSent;
-    case Failure::kBusy: return placement::AttemptEnd::kBusy;
-    case Failure::kUnfit: return placement::AttemptEnd::kUnfit;
+    case Failure::kNotSent:
+      return placement::AttemptEnd::kNotSent;
+    case Failure::kBusy:
+      return placement::AttemptEnd::kBusy;
+    case Failure::kUnfit:
+      return placement::AttemptEnd::kUnfit;
     case Failure::kSilent:
-    case Failure::kStalled: return placement::AttemptEnd::kSilent;
-    default: return placement::AttemptEnd::kFailed;
+    case Failure::kStalled:
+      return placement::AttemptEnd::kSilent;
+    default:
+      return placement::AttemptEnd::kFailed;
   }
 }
 
 placement::Sight sight_of(Failure failure) {
   switch (failure) {
-    case Failure::kNotSent: return placement::Sight::kNotConnected;
-    case Failure::kBusy: return placement::Sight::kBusy;
-    case Failure::kServerError: return placement::Sight::kServerError;
+    case Failure::kNotSent:
+      return placement::Sight::kNotConnected;
+    case Failure::kBusy:
+      return placement::Sight::kBusy;
+    case Failure::kServerError:
+      return placement::Sight::kServerError;
     case Failure::kSilent:
-    case Failure::kStalled: return placement::Sight::kSilence;
+    case Failure::kStalled:
+      return placement::Sight::kSilence;
     case Failure::kCut:
-    case Failure::kMalformed: return placement::Sight::kCut;
-    default: return placement::Sight::kSuccess;  // it answered; what it answered is about the request
+    case Failure::kMalformed:
+      return placement::Sight::kCut;
+    default:
+      return placement::Sight::kSuccess;  // it answered; what it answered is about the request
   }
 }
 
@@ -156,7 +166,8 @@ void Exchange::conclude() {
   if (cut) {
     connection_.cut();
   } else {
-    connection_.answered(connection_.client_keeps_alive() && !(connection_.minor_version() == 0 && form_ == AnswerForm::kStream));
+    connection_.answered(connection_.client_keeps_alive() &&
+                         !(connection_.minor_version() == 0 && form_ == AnswerForm::kStream));
   }
 }
 

@@ -73,8 +73,9 @@ class Fetching final : public net::ClientStream::Owner, public http::ResponseRea
   Fetching(net::Loop& loop, std::ofstream& file, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
       : stream_(loop), patience_(loop), reader_({}), file_(file), progress_(progress) {}
   void start(const Url& url, net::TlsContext* tls) {
-    request_ = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: thalweg\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                           url.target, url.port == (url.tls ? 443 : 80) ? url.host : fmt::format("{}:{}", url.host, url.port));
+    request_ =
+        fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: thalweg\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                    url.target, url.port == (url.tls ? 443 : 80) ? url.host : fmt::format("{}:{}", url.host, url.port));
     await();
     stream_.connect({.host = url.host, .port = url.port, .path = {}, .tls = url.tls}, tls, *this, nullptr);
   }
@@ -93,7 +94,8 @@ class Fetching final : public net::ClientStream::Owner, public http::ResponseRea
       if (!reader_.finish(*this)) end("the connection broke off");
       return;
     }
-    if (const auto advanced = reader_.advance({buffer_.data(), bytes}, *this); !advanced) return end(advanced.error().message);
+    if (const auto advanced = reader_.advance({buffer_.data(), bytes}, *this); !advanced)
+      return end(advanced.error().message);
     if (!done_) read();
   }
   void on_head(const http::ResponseHead& head) override {
@@ -188,18 +190,19 @@ Result<void> fetch(const std::string& url, const Sha256& expected, const std::fi
       return fail(code, std::move(why));
     };
     if (!fetching.error.empty()) return give_up(ErrorCode::kIo, fmt::format("{}: {}", address, fetching.error));
-    if (!out) return give_up(ErrorCode::kIo, fmt::format("{} cannot be written whole; is the disk full?", part.string()));
+    if (!out)
+      return give_up(ErrorCode::kIo, fmt::format("{} cannot be written whole; is the disk full?", part.string()));
     if (fetching.status >= 300 && fetching.status < 400 && !fetching.location.empty()) {
-      address = fetching.location.starts_with('/')
-                    ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http", read->host, read->port, fetching.location)
-                    : fetching.location;
+      address = fetching.location.starts_with('/') ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http",
+                                                                 read->host, read->port, fetching.location)
+                                                   : fetching.location;
       continue;
     }
     if (fetching.status != 200) return give_up(ErrorCode::kIo, fmt::format("{}: status {}", address, fetching.status));
     const Sha256 got = fetching.hasher.end();
     if (got != expected) {
-      return give_up(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(got),
-                                                   to_hex(expected)));
+      return give_up(ErrorCode::kCorrupt,
+                     fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(got), to_hex(expected)));
     }
     std::filesystem::rename(part, file, failed);
     if (failed) return fail(ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()));

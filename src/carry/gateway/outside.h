@@ -14,8 +14,9 @@ namespace thalweg::gateway {
 
 inline constexpr int kMaxRedirects = 5;
 
-/// Fetches `url` (https, or http from loopback) into `file` through a `.part` beside it, and keeps it only if its SHA-256 is
-/// the expected one. `progress(done, total)` with total 0 when unknown. Redirects are followed to https only.
+/// Fetches `url` (https, or http from loopback) into `file` through a `.part` beside it, and keeps it only if its
+/// SHA-256 is the expected one. `progress(done, total)` with total 0 when unknown. Redirects are followed to https
+/// only.
 Result<void> fetch(const std::string& url, const Sha256& expected, const std::filesystem::path& file,
                    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 

@@ -4,7 +4,12 @@ namespace thalweg::gateway {
 
 namespace {
 constexpr Duration kProbeLimit = 5s;
+
+upstream::Body body_of(ProbeKind kind, fleet::Target target) {
+  if (kind == ProbeKind::kModels) return {target, "/models", upstream::Body::Root::kBasePath};
+  return {target, kind == ProbeKind::kEngineProps ? "/props" : "/health", upstream::Body::Root::kServer};
 }
+}  // namespace
 
 Probe::Probe(net::Shard& shard, upstream::Door& door, OnFinding on_finding)
     : shard_(shard), door_(door), on_finding_(std::move(on_finding)) {}
@@ -26,18 +31,16 @@ bool Probe::start(ProbeKind kind, EndpointIndex endpoint, const Snapshot& snapsh
   auto slot = fleet::take_slot(*snapshot.endpoints[endpoint.value].slots, endpoint);
   if (!slot) return false;
   placement::Permit permit = placement::grant(decision, budget::Reservation(), std::move(*slot));
-  upstream::Body body = kind == ProbeKind::kModels
-                            ? upstream::Body(decision.target(), "/models", upstream::Body::Root::kBasePath)
-                            : upstream::Body(decision.target(), kind == ProbeKind::kEngineProps ? "/props" : "/health",
-                                             upstream::Body::Root::kServer);
-  auto attempt = upstream::dispatch(std::move(permit), std::move(body), door_, *this);
+  auto attempt = upstream::dispatch(std::move(permit), body_of(kind, decision.target()), door_, *this);
   if (!attempt) return false;
   attempt_ = std::move(*attempt);
   shard_.timers().start(timer_, kProbeLimit, *this, 0);
   return true;
 }
 
-void Probe::on_head(const http::ResponseHead& head) { finding_.status = head.status; }
+void Probe::on_head(const http::ResponseHead& head) {
+  finding_.status = head.status;
+}
 
 void Probe::on_body(std::string_view bytes) {
   if (finding_.status != 200) return;
@@ -58,12 +61,14 @@ void Probe::on_end() {
 }
 
 void Probe::on_break(upstream::Breakage breakage) {
-  report(breakage == upstream::Breakage::kNotConnected    ? placement::Sight::kNotConnected
+  report(breakage == upstream::Breakage::kNotConnected     ? placement::Sight::kNotConnected
          : breakage == upstream::Breakage::kConnectTimeout ? placement::Sight::kSilence
                                                            : placement::Sight::kCut);
 }
 
-void Probe::on_timer(std::uint32_t) { report(placement::Sight::kSilence); }
+void Probe::on_timer(std::uint32_t) {
+  report(placement::Sight::kSilence);
+}
 
 void Probe::report(placement::Sight sight) {
   timer_.stop();

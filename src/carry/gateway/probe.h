@@ -1,5 +1,5 @@
-// Probes: small questions to endpoints, whether they live and what they can do. They go the way of every request: place(),
-// a slot, a permit, dispatch().
+// Probes: small questions to endpoints, whether they live and what they can do. They go the way of every request:
+// place(), a slot, a permit, dispatch().
 #pragma once
 
 #include <functional>
@@ -18,9 +18,9 @@ inline constexpr std::size_t kProbeAnswerBytes = 4 * 1024 * 1024;
 
 /// What a probe asks for.
 enum class ProbeKind : std::uint8_t {
-  kModels,       // GET {base}/models of an OpenAI-compatible server
-  kEngineProps,  // GET /props of the engine: what its chat template can do
-  kEngineHealth, // GET /health of the engine
+  kModels,        // GET {base}/models of an OpenAI-compatible server
+  kEngineProps,   // GET /props of the engine: what its chat template can do
+  kEngineHealth,  // GET /health of the engine
 };
 
 /// One probe under way; destroying it cancels it.

@@ -21,8 +21,8 @@ namespace thalweg::gateway {
 
 namespace {
 
-std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker>> workers,
-                           const std::string& version, Instant started) {
+std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker>> workers, const std::string& version,
+                           Instant started) {
   std::vector<telemetry::ShardMetrics*> shards;
   for (const auto& worker : workers) shards.push_back(&worker->metrics);
   telemetry::ProcessFigures figures;
@@ -38,12 +38,13 @@ std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker
   for (std::size_t i = 0; i < snapshot.fleet().endpoints.size(); ++i) {
     const fleet::Endpoint& endpoint = snapshot.fleet().endpoints[i];
     const EndpointRuntime& runtime = snapshot.endpoints[i];
-    figures.endpoints.push_back({.name = endpoint.name,
-                                 .place = snapshot.fleet().places[endpoint.place.value].name,
-                                 .health = std::string(fleet::name_of(conditions.endpoints[i].health)),
-                                 .running = runtime.slots->taken.load(std::memory_order_relaxed),
-                                 .slots = endpoint.slots,
-                                 .engine_restarts = runtime.engine_restarts ? runtime.engine_restarts->load(std::memory_order_relaxed) : 0});
+    figures.endpoints.push_back(
+        {.name = endpoint.name,
+         .place = snapshot.fleet().places[endpoint.place.value].name,
+         .health = std::string(fleet::name_of(conditions.endpoints[i].health)),
+         .running = runtime.slots->taken.load(std::memory_order_relaxed),
+         .slots = endpoint.slots,
+         .engine_restarts = runtime.engine_restarts ? runtime.engine_restarts->load(std::memory_order_relaxed) : 0});
   }
   return telemetry::render_prometheus(shards, figures);
 }
@@ -61,14 +62,16 @@ void refuse_connection(net::Socket socket) {
 Result<void> check_listen(const config::Settings& settings, bool insecure_listen) {
   if (settings.listen.loopback) return {};
   if (settings.policy.keys.empty()) {
-    return fail(ErrorCode::kConfig, fmt::format("listening on {} would let anyone on the network in: configure keys first "
-                                                "(`thalweg key new`), or listen on 127.0.0.1",
-                                                settings.listen.host));
+    return fail(ErrorCode::kConfig,
+                fmt::format("listening on {} would let anyone on the network in: configure keys first "
+                            "(`thalweg key new`), or listen on 127.0.0.1",
+                            settings.listen.host));
   }
   if (!insecure_listen) {
-    return fail(ErrorCode::kConfig, fmt::format("listening on {} sends keys and prompts over the network in clear; listen on "
-                                                "127.0.0.1 behind a TLS proxy, or accept the risk with --insecure-listen",
-                                                settings.listen.host));
+    return fail(ErrorCode::kConfig,
+                fmt::format("listening on {} sends keys and prompts over the network in clear; listen on "
+                            "127.0.0.1 behind a TLS proxy, or accept the risk with --insecure-listen",
+                            settings.listen.host));
   }
   return {};
 }
@@ -144,14 +147,16 @@ int serve(const ServeOptions& options) {
                      judged.policy = fresh.policy;
                      return check_listen(judged, options.insecure_listen);
                    },
-                   .on_reload = [&] {
-                     if (writer) writer->reopen();
-                   },
-                   .on_stop = [&] {
-                     const std::lock_guard lock(mutex);
-                     ++stops;
-                     stopped.notify_all();
-                   }});
+                   .on_reload =
+                       [&] {
+                         if (writer) writer->reopen();
+                       },
+                   .on_stop =
+                       [&] {
+                         const std::lock_guard lock(mutex);
+                         ++stops;
+                         stopped.notify_all();
+                       }});
   common.observe = [&](std::vector<placement::Observation> observations, std::uint64_t fleet_number) {
     control.observe(std::move(observations), fleet_number);
   };

@@ -20,7 +20,8 @@ struct ServeOptions {
 };
 
 /// Runs until SIGTERM or SIGINT, drains, and returns the exit code. Errors before that are told on stderr: 2 for a
-/// configuration that cannot be used, 1 for anything else. Prints `listening on http://HOST:PORT` on stdout once it accepts.
+/// configuration that cannot be used, 1 for anything else. Prints `listening on http://HOST:PORT` on stdout once it
+/// accepts.
 int serve(const ServeOptions& options);
 
 /// Whether the settings may listen where they say: beyond loopback only with keys and --insecure-listen.

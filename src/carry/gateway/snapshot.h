@@ -1,5 +1,5 @@
-// What is in force: one checked configuration with what its endpoints need at run time. Immutable once published; each shard
-// keeps its own reference, posted to it, so that no counter is shared between cores.
+// What is in force: one checked configuration with what its endpoints need at run time. Immutable once published; each
+// shard keeps its own reference, posted to it, so that no counter is shared between cores.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ inline constexpr std::size_t kMaxSeries = 4096;  // (endpoint, model) pairs ever
 struct EndpointRuntime {
   std::shared_ptr<fleet::SlotCounter> slots;
   upstream::Destination destination;
-  std::vector<std::uint32_t> series;  // of the metrics, one a model
+  std::vector<std::uint32_t> series;                            // of the metrics, one a model
   std::shared_ptr<std::atomic<std::uint64_t>> engine_restarts;  // null for other endpoints
 };
 

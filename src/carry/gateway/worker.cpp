@@ -14,17 +14,20 @@ namespace thalweg::gateway {
 namespace {
 constexpr std::size_t kWokenAtOnce = 8;
 constexpr Duration kObservationPeriod = 50ms;  // conditions are published at most every 100 ms
-}
+}  // namespace
 
 Worker::Worker(std::uint32_t index, Common& shared) : shard(index), common(shared), door(shard) {
   metrics.models.reserve(kMaxSeries);  // read by others while it grows: never moved
 }
 
-Worker::~Worker() { shard.stop(); }
+Worker::~Worker() {
+  shard.stop();
+}
 
 void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
   // A counter of its own: shards do not share the one that every request copies.
-  auto own = std::shared_ptr<const Snapshot>(std::make_shared<std::shared_ptr<const Snapshot>>(snapshot), snapshot.get());
+  auto own =
+      std::shared_ptr<const Snapshot>(std::make_shared<std::shared_ptr<const Snapshot>>(snapshot), snapshot.get());
   shard.post([this, snapshot = std::move(own)]() mutable {
     flush_observations();  // they name endpoints of the fleet before
     std::vector<upstream::Destination> destinations;
@@ -62,7 +65,8 @@ void Worker::adopt(std::shared_ptr<const PublishedConditions> conditions) {
 }
 
 const fleet::Conditions* Worker::conditions() const {
-  if (conditions_ && snapshot_ && conditions_->fleet_number == snapshot_->fleet().number) return &conditions_->conditions;
+  if (conditions_ && snapshot_ && conditions_->fleet_number == snapshot_->fleet().number)
+    return &conditions_->conditions;
   return &nothing_known_;
 }
 
@@ -110,7 +114,9 @@ void Worker::write_line(const telemetry::AccessLine& line) {
   metrics.log_lines.add();
 }
 
-void Worker::on_timer(std::uint32_t) { flush_observations(); }
+void Worker::on_timer(std::uint32_t) {
+  flush_observations();
+}
 
 void Worker::flush_observations() {
   if (observations_.empty() || !common.observe || !snapshot_) return;
@@ -118,8 +124,12 @@ void Worker::flush_observations() {
   observations_.clear();
 }
 
-void Worker::wait(Exchange& exchange) { waiting_.push_back(&exchange); }
-void Worker::stop_waiting(Exchange& exchange) { waiting_.remove(&exchange); }
+void Worker::wait(Exchange& exchange) {
+  waiting_.push_back(&exchange);
+}
+void Worker::stop_waiting(Exchange& exchange) {
+  waiting_.remove(&exchange);
+}
 
 void Worker::slot_came_free() {
   // The longest waiting are asked first, a few at a time; who still finds nothing keeps its place in the line.

@@ -1,5 +1,5 @@
-// A worker is what one shard needs to serve: its door to endpoints, its numbers, its view of what is in force. Touched by the
-// shard's thread alone, except where said.
+// A worker is what one shard needs to serve: its door to endpoints, its numbers, its view of what is in force. Touched
+// by the shard's thread alone, except where said.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ class Worker;
 struct Common {
   explicit Common(std::uint64_t byte_limit) : bytes(byte_limit) {}
   net::ByteBudget bytes;
-  alignas(64) std::atomic<std::uint32_t> streams{0};      // requests running or waiting
+  alignas(64) std::atomic<std::uint32_t> streams{0};  // requests running or waiting
   alignas(64) std::atomic<std::uint32_t> connections{0};
   bool log_on = true;  // set before the shards run
   std::atomic<bool> draining{false};
@@ -61,7 +61,7 @@ class Worker final : private net::TimerOwner {
   /// Asked at admission, so that settlement never waits for the log.
   bool log_has_room() const { return !common.log_on || log.has_room(promised_lines); }
   void write_line(const telemetry::AccessLine& line);
-  void wait(Exchange& exchange);       // into the waiting line
+  void wait(Exchange& exchange);  // into the waiting line
   void stop_waiting(Exchange& exchange);
   void slot_came_free();
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }

@@ -1,4 +1,5 @@
-// A certificate authority made for one test: issues certificates, and puts its own into a file for those who are to trust it.
+// A certificate authority made for one test: issues certificates, and puts its own into a file for those who are to
+// trust it.
 #pragma once
 
 #include <openssl/ec.h>
@@ -8,12 +9,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/ssl.hpp>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
-
-#include <boost/asio/ssl.hpp>
 
 #include "carry/net/loop.h"
 
@@ -27,7 +27,8 @@ class Authority {
     extend(certificate_.get(), NID_key_usage, "critical,keyCertSign");
     X509_sign(certificate_.get(), key_.get(), EVP_sha256());
     static std::atomic<int> count{0};
-    file_ = std::filesystem::temp_directory_path() / ("thalweg-ca-" + std::to_string(::getpid()) + "-" + std::to_string(++count) + ".pem");
+    file_ = std::filesystem::temp_directory_path() /
+            ("thalweg-ca-" + std::to_string(::getpid()) + "-" + std::to_string(++count) + ".pem");
     std::ofstream(file_) << pem(certificate_.get());
   }
   Authority(const Authority&) = delete;

@@ -1,5 +1,5 @@
-// One budget for all bytes the process holds for others: bodies, frames unsent, answers being folded. Above it new work is
-// refused with 503 instead of growing.
+// One budget for all bytes the process holds for others: bodies, frames unsent, answers being folded. Above it new work
+// is refused with 503 instead of growing.
 #pragma once
 
 #include <atomic>

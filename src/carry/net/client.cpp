@@ -1,6 +1,7 @@
 #include "carry/net/client.h"
 
 #include <fmt/format.h>
+#include <sys/un.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
-#include <sys/un.h>
 
 #include "carry/net/gather.h"
 
@@ -59,11 +59,14 @@ struct ClientStream::Impl {
 };
 
 namespace {
-constexpr std::size_t kKeptTlsBytes = 64 * 1024;  // of a kept connection's write buffer; a long body's memory is given back
+constexpr std::size_t kKeptTlsBytes =
+    64 * 1024;  // of a kept connection's write buffer; a long body's memory is given back
 }
 
 ClientStream::ClientStream(Loop& loop) : impl_(std::make_unique<Impl>(loop)) {}
-ClientStream::~ClientStream() { close(); }
+ClientStream::~ClientStream() {
+  close();
+}
 
 void ClientStream::close() {
   impl_->closed = true;
@@ -75,7 +78,8 @@ void ClientStream::close() {
 void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner, std::shared_ptr<void> keep) {
   Impl& impl = *impl_;
   THALWEG_CHECK(!address.tls || tls != nullptr);
-  const auto connected = [&impl, &owner, keep, tls, host = address.host, wants_tls = address.tls](const error_code& error) {
+  const auto connected = [&impl, &owner, keep, tls, host = address.host,
+                          wants_tls = address.tls](const error_code& error) {
     if (error || impl.closed) {
       owner.on_connected(error ? error : error_code(asio::error::operation_aborted));
       return;
@@ -87,7 +91,8 @@ void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner
     impl.tls = std::make_unique<asio::ssl::stream<Socket&>>(impl.socket, tls->impl().context);
     error_code failed;
     asio::ip::make_address(host, failed);
-    if (failed) SSL_set_tlsext_host_name(impl.tls->native_handle(), host.c_str());  // names only: RFC 6066 forbids addresses
+    if (failed)
+      SSL_set_tlsext_host_name(impl.tls->native_handle(), host.c_str());  // names only: RFC 6066 forbids addresses
     impl.tls->set_verify_callback(asio::ssl::host_name_verification(host), failed);
     if (failed) {
       owner.on_connected(failed);
@@ -99,8 +104,7 @@ void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner
 
   if (!address.path.empty()) {
     if (address.path.size() >= sizeof(sockaddr_un::sun_path)) {
-      asio::post(impl.loop.get_executor(),
-                 [&owner, keep] { owner.on_connected(asio::error::name_too_long); });
+      asio::post(impl.loop.get_executor(), [&owner, keep] { owner.on_connected(asio::error::name_too_long); });
       return;
     }
     impl.socket.async_connect(asio::local::stream_protocol::endpoint(address.path), connected);
@@ -108,7 +112,7 @@ void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner
   }
 
   // Tries the addresses one after the other.
-  auto attempt = [&impl, connected](auto again, const error_code& last) -> void {
+  auto attempt = [&impl, connected](const auto& again, const error_code& last) -> void {
     if (impl.closed || impl.next_candidate >= impl.candidates.size()) {
       connected(impl.closed ? error_code(asio::error::operation_aborted) : last);
       return;
@@ -137,15 +141,16 @@ void ClientStream::connect(const Address& address, TlsContext* tls, Owner& owner
     return;
   }
   impl.resolver = std::make_unique<Resolver>(impl.loop.get_executor());
-  impl.resolver->async_resolve(address.host, std::to_string(address.port),
-                               [&impl, attempt, connected](const error_code& error, const Resolver::results_type& results) {
-                                 if (error || impl.closed) {
-                                   connected(error ? error : error_code(asio::error::operation_aborted));
-                                   return;
-                                 }
-                                 for (const auto& result : results) impl.candidates.push_back(result.endpoint());
-                                 attempt(attempt, asio::error::host_not_found);
-                               });
+  impl.resolver->async_resolve(
+      address.host, std::to_string(address.port),
+      [&impl, attempt, connected](const error_code& error, const Resolver::results_type& results) {
+        if (error || impl.closed) {
+          connected(error ? error : error_code(asio::error::operation_aborted));
+          return;
+        }
+        for (const auto& result : results) impl.candidates.push_back(result.endpoint());
+        attempt(attempt, asio::error::host_not_found);
+      });
 }
 
 bool ClientStream::write(std::span<const std::string_view> slices, Owner& owner, std::shared_ptr<void> keep) {
@@ -171,7 +176,7 @@ bool ClientStream::write(std::span<const std::string_view> slices, Owner& owner,
     asio::post(impl.loop.get_executor(), [&owner, keep = std::move(keep), error] { owner.on_written(error); });
     return false;
   }
-  auto push = [&impl, &owner, keep = std::move(keep), total](auto again) -> void {
+  auto push = [&impl, &owner, keep = std::move(keep), total](const auto& again) -> void {
     impl.socket.async_wait(Socket::wait_write, [&impl, &owner, keep, total, again](error_code waited) {
       if (waited || impl.closed) {
         owner.on_written(waited ? waited : error_code(asio::error::operation_aborted));
@@ -193,7 +198,9 @@ bool ClientStream::write(std::span<const std::string_view> slices, Owner& owner,
 
 void ClientStream::read(char* data, std::size_t size, Owner& owner, std::shared_ptr<void> keep) {
   Impl& impl = *impl_;
-  auto done = [&owner, keep = std::move(keep)](const error_code& error, std::size_t bytes) { owner.on_read(error, bytes); };
+  auto done = [&owner, keep = std::move(keep)](const error_code& error, std::size_t bytes) {
+    owner.on_read(error, bytes);
+  };
   if (impl.tls) {
     impl.tls->async_read_some(asio::buffer(data, size), std::move(done));
   } else {

@@ -61,10 +61,11 @@ class ClientStream {
   /// Writes all slices; true when they are out at once (no callback comes), else on_written follows. The slices' bytes
   /// must hold until then.
   bool write(std::span<const std::string_view> slices, Owner& owner, std::shared_ptr<void> keep);
-  /// on_read follows: some bytes, or `eof` where the server ended in good order, or another error; a TLS session that ends
-  /// without its close_notify is such an error, for anyone on the way could have cut it.
+  /// on_read follows: some bytes, or `eof` where the server ended in good order, or another error; a TLS session that
+  /// ends without its close_notify is such an error, for anyone on the way could have cut it.
   void read(char* data, std::size_t size, Owner& owner, std::shared_ptr<void> keep);
-  /// Closes at once; pending callbacks come with operation_aborted. A TLS session is cut, not shut down: answers are framed.
+  /// Closes at once; pending callbacks come with operation_aborted. A TLS session is cut, not shut down: answers are
+  /// framed.
   void close();
 
  private:

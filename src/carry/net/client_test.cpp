@@ -45,7 +45,8 @@ class Client : public testing::Test {
     caller.connected.reset();
     caller.stream.connect(address, tls, caller, nullptr);
     EXPECT_FALSE(caller.connected) << "a callback came from inside the call";
-    if (!run_until(loop, [&] { return caller.connected.has_value(); })) return testing::AssertionFailure() << "nothing happened";
+    if (!run_until(loop, [&] { return caller.connected.has_value(); }))
+      return testing::AssertionFailure() << "nothing happened";
     if (*caller.connected) return testing::AssertionFailure() << caller.connected->message();
     return testing::AssertionSuccess();
   }
@@ -66,7 +67,8 @@ class Client : public testing::Test {
     const std::string_view all = text;
     const std::string_view slices[] = {all.substr(0, 1), all.substr(1, 5'000'000), all.substr(5'000'001)};
     EXPECT_FALSE(caller.stream.write(slices, caller, nullptr));
-    ASSERT_TRUE(run_until(loop, [&] { return server.accepted() == 1 && server.last().received.size() == text.size(); }));
+    ASSERT_TRUE(
+        run_until(loop, [&] { return server.accepted() == 1 && server.last().received.size() == text.size(); }));
     EXPECT_TRUE(server.last().received == text);
     ASSERT_TRUE(run_until(loop, [&] { return caller.written.has_value(); }));
     EXPECT_FALSE(*caller.written);

@@ -17,8 +17,8 @@ namespace thalweg::net {
 
 inline constexpr std::size_t kSlicesPerWrite = 64;
 
-/// Sends as much of the slices, from byte `offset` of their sum on, as the socket takes now. Returns the bytes taken; 0 with
-/// would_block in `error` when it takes none.
+/// Sends as much of the slices, from byte `offset` of their sum on, as the socket takes now. Returns the bytes taken; 0
+/// with would_block in `error` when it takes none.
 inline std::size_t send_gathered(Socket& socket, std::span<const std::string_view> slices, std::size_t offset,
                                  error_code& error) {
   std::size_t sent = 0;
@@ -26,7 +26,8 @@ inline std::size_t send_gathered(Socket& socket, std::span<const std::string_vie
   std::size_t first = 0;
   while (first < slices.size() && offset >= slices[first].size()) offset -= slices[first++].size();
   while (first < slices.size()) {
-    std::array<iovec, kSlicesPerWrite> vectors;
+    std::array<iovec, kSlicesPerWrite>
+        vectors;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled as far as it is used
     std::size_t count = 0;
     std::size_t wanted = 0;
     for (std::size_t i = first; i < slices.size() && count < vectors.size(); ++i) {

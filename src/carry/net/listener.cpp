@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 
 #include <algorithm>
-
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -20,7 +19,9 @@ constexpr Duration kAcceptPause = 100ms;  // after running out of file descripto
 
 struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner {
   Impl(std::span<Shard* const> all, OnConnection callback)
-      : shards(all.begin(), all.end()), on_connection(std::move(callback)), acceptor(shards.front()->loop().get_executor()) {}
+      : shards(all.begin(), all.end()),
+        on_connection(std::move(callback)),
+        acceptor(shards.front()->loop().get_executor()) {}
 
   void accept() {
     acceptor.async_accept([self = shared_from_this()](const error_code& error, TcpSocket socket) {
@@ -66,18 +67,21 @@ struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner {
 };
 
 Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Listener::~Listener() { close(); }
+Listener::~Listener() {
+  close();
+}
 
-Result<std::unique_ptr<Listener>> Listener::open(const std::string& host, std::uint16_t port, std::span<Shard* const> shards,
-                                                 OnConnection on_connection) {
+Result<std::unique_ptr<Listener>> Listener::open(const std::string& host, std::uint16_t port,
+                                                 std::span<Shard* const> shards, OnConnection on_connection) {
   error_code error;
   auto impl = std::make_shared<Impl>(shards, std::move(on_connection));
   const auto address = asio::ip::make_address(host, error);
   const auto give_up = [&](std::string_view what) {
-    return fail(ErrorCode::kIo, fmt::format("cannot {} {}:{}: {}{}", what, host, port, error.message(),
-                                            error == asio::error::address_in_use
-                                                ? "; another program listens there: stop it or choose another with --listen"
-                                                : ""));
+    return fail(ErrorCode::kIo,
+                fmt::format("cannot {} {}:{}: {}{}", what, host, port, error.message(),
+                            error == asio::error::address_in_use
+                                ? "; another program listens there: stop it or choose another with --listen"
+                                : ""));
   };
   if (error) return give_up("listen on");
   const Tcp::endpoint endpoint(address, port);
@@ -102,6 +106,8 @@ void Listener::close() {
   });
 }
 
-std::uint16_t Listener::port() const { return impl_->port; }
+std::uint16_t Listener::port() const {
+  return impl_->port;
+}
 
 }  // namespace thalweg::net

@@ -19,8 +19,8 @@ class Listener {
   using OnConnection = std::function<void(Shard&, Socket)>;
 
   /// Binds and listens; accepting begins with start(). kIo says which address and why (in use, not local...).
-  static Result<std::unique_ptr<Listener>> open(const std::string& host, std::uint16_t port, std::span<Shard* const> shards,
-                                                OnConnection on_connection);
+  static Result<std::unique_ptr<Listener>> open(const std::string& host, std::uint16_t port,
+                                                std::span<Shard* const> shards, OnConnection on_connection);
   ~Listener();
   void start();
   /// Stops accepting. May be called from any thread.

@@ -1,10 +1,16 @@
-// A server for tests: lives on the same loop as what is tested, so that a test decides when anything happens. It only does what
-// the test tells it; it listens on loopback with a port of the system's choice, or on a UNIX socket.
+// A server for tests: lives on the same loop as what is tested, so that a test decides when anything happens. It only
+// does what the test tells it; it listens on loopback with a port of the system's choice, or on a UNIX socket.
 #pragma once
 
 #include <sys/socket.h>
 
 #include <array>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -13,19 +19,13 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/write.hpp>
-
 #include "carry/net/client.h"
 #include "carry/net/loop.h"
 
 namespace thalweg::net {
 
-/// Runs the loop until `done()`; false when nothing happens for so long that nothing will. The loop has work of its own.
+/// Runs the loop until `done()`; false when nothing happens for so long that nothing will. The loop has work of its
+/// own.
 template <class Done>
 bool run_until(Loop& loop, Done done) {
   while (!done()) {
@@ -34,7 +34,8 @@ bool run_until(Loop& loop, Done done) {
   return true;
 }
 
-/// Runs what can run now. Loopback hands bytes over inside the system call, so what was sent before has arrived afterwards.
+/// Runs what can run now. Loopback hands bytes over inside the system call, so what was sent before has arrived
+/// afterwards.
 inline void run_ready(Loop& loop) {
   while (loop.poll() != 0) {
   }
@@ -48,8 +49,8 @@ class ScriptedServer {
       if (tls != nullptr) tls_ = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *tls);
     }
     std::string received;
-    bool gone = false;       // the client closed or reset the connection
-    bool handshaken = false; // the TLS handshake ended, well or not
+    bool gone = false;        // the client closed or reset the connection
+    bool handshaken = false;  // the TLS handshake ended, well or not
 
     void send(std::string text) {
       unsent_.push_back(std::move(text));
@@ -132,12 +133,15 @@ class ScriptedServer {
 
   explicit ScriptedServer(Loop& loop, asio::ssl::context* tls = nullptr)
       : ScriptedServer(loop, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0), tls) {}
-  ScriptedServer(Loop& loop, const std::string& path) : ScriptedServer(loop, asio::local::stream_protocol::endpoint(path), nullptr) {
+  ScriptedServer(Loop& loop, const std::string& path)
+      : ScriptedServer(loop, asio::local::stream_protocol::endpoint(path), nullptr) {
     path_ = path;
   }
 
   /// Of a client that knows it by its number.
-  Address address() const { return {.host = path_.empty() ? "127.0.0.1" : "", .port = port(), .path = path_, .tls = tls_ != nullptr}; }
+  Address address() const {
+    return {.host = path_.empty() ? "127.0.0.1" : "", .port = port(), .path = path_, .tls = tls_ != nullptr};
+  }
   std::uint16_t port() const {
     if (!path_.empty()) return 0;
     sockaddr_in name{};
@@ -153,7 +157,8 @@ class ScriptedServer {
   using Protocol = asio::generic::stream_protocol;
   using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
 
-  ScriptedServer(Loop& loop, const Protocol::endpoint& endpoint, asio::ssl::context* tls) : acceptor_(loop.get_executor()), tls_(tls) {
+  ScriptedServer(Loop& loop, const Protocol::endpoint& endpoint, asio::ssl::context* tls)
+      : acceptor_(loop.get_executor()), tls_(tls) {
     acceptor_.open(endpoint.protocol());
     acceptor_.bind(endpoint);
     acceptor_.listen();

@@ -47,7 +47,8 @@ void TimerWheel::unlink(Timer& timer) {
   --count_;
 }
 
-// Sleeps to the next occupied slot. A timer due in a later round of the wheel wakes us once a round: about every five seconds.
+// Sleeps to the next occupied slot. A timer due in a later round of the wheel wakes us once a round: about every five
+// seconds.
 void TimerWheel::sleep() {
   if (count_ == 0) {
     sleeping_to_ = UINT64_MAX;

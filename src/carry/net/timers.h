@@ -1,12 +1,11 @@
-// Timers of one shard: a hashed wheel. Starting, stopping and restarting cost a few pointer writes and no system call (each
-// Asio timer would cost one); a deadline fires up to one tick late, never early.
+// Timers of one shard: a hashed wheel. Starting, stopping and restarting cost a few pointer writes and no system call
+// (each Asio timer would cost one); a deadline fires up to one tick late, never early.
 #pragma once
 
 #include <array>
 #include <bitset>
-#include <cstdint>
-
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <cstdint>
 
 #include "base/units.h"
 #include "carry/net/loop.h"
@@ -66,9 +65,10 @@ class TimerWheel {
 
   Loop& loop_;
   // A plain steady clock timer drives the wheel, at the next occupied slot.
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> sleeper_;
+  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>
+      sleeper_;
   Instant epoch_;
-  std::uint64_t current_ = 0;     // ticks before this one have fired
+  std::uint64_t current_ = 0;  // ticks before this one have fired
   std::uint64_t sleeping_to_ = UINT64_MAX;
   std::size_t count_ = 0;
   std::array<Timer*, kSlots> slots_{};

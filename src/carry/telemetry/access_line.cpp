@@ -1,5 +1,6 @@
-// One access line as JSON, formatted by hand: it is on every request's way, and a general formatter costs several times more.
-// Texts come from callers and files, so each is cut at its own bound and escaped; kMaxLogLine holds the worst case of all.
+// One access line as JSON, formatted by hand: it is on every request's way, and a general formatter costs several times
+// more. Texts come from callers and files, so each is cut at its own bound and escaped; kMaxLogLine holds the worst
+// case of all.
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -16,8 +17,12 @@ constexpr std::size_t kMaxMethod = 16, kMaxPath = 128, kMaxWord = 32, kMaxKeyId 
 
 // The end of the well-formed UTF-8 sequence at `at`, or `at` if there is none.
 std::size_t sequence_end(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0}; };
-  const auto next = [&](std::size_t i, std::uint8_t low = 0x80, std::uint8_t high = 0xBF) { return byte(i) >= low && byte(i) <= high; };
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
+  };
+  const auto next = [&](std::size_t i, std::uint8_t low = 0x80, std::uint8_t high = 0xBF) {
+    return byte(i) >= low && byte(i) <= high;
+  };
   const std::uint8_t c = byte(at);  // the Unicode Standard 15, table 3-7
   if (c >= 0xC2 && c <= 0xDF) return next(at + 1) ? at + 2 : at;
   if (c >= 0xE0 && c <= 0xEF) {

@@ -1,9 +1,10 @@
-// A ring is a chain of segments: the producer fills the last one, the consumer empties the first. In the steady state there is
-// one, used round and round; only when it is full does the producer link another, and the consumer frees the one that it has
-// emptied. So neither side ever locks or waits for the other.
+// A ring is a chain of segments: the producer fills the last one, the consumer empties the first. In the steady state
+// there is one, used round and round; only when it is full does the producer link another, and the consumer frees the
+// one that it has emptied. So neither side ever locks or waits for the other.
 //
-// The writer sleeps while all rings are empty, and the first line rings its bell. It then waits up to kLogDelay for more, less
-// when a ring becomes half full: a busy shard pays one system call for hundreds of lines, an idle process wakes up never.
+// The writer sleeps while all rings are empty, and the first line rings its bell. It then waits up to kLogDelay for
+// more, less when a ring becomes half full: a busy shard pays one system call for hundreds of lines, an idle process
+// wakes up never.
 #include "carry/telemetry/access_log.h"
 
 #include <fcntl.h>
@@ -35,10 +36,11 @@ static_assert(kMaxLogLine <= kStderrBatch);
 }  // namespace
 
 struct LogRing::Segment {
-  std::unique_ptr<char[]> bytes = std::make_unique_for_overwrite<char[]>(kRingBytes);  // a page counts once it is touched
-  alignas(64) std::atomic<std::uint64_t> head{0};  // written by the producer
-  std::atomic<Segment*> next{nullptr};             // set once, after the last store to head
-  alignas(64) std::atomic<std::uint64_t> tail{0};  // written by the consumer
+  std::unique_ptr<char[]> bytes =
+      std::make_unique_for_overwrite<char[]>(kRingBytes);  // a page counts once it is touched
+  alignas(64) std::atomic<std::uint64_t> head{0};          // written by the producer
+  std::atomic<Segment*> next{nullptr};                     // set once, after the last store to head
+  alignas(64) std::atomic<std::uint64_t> tail{0};          // written by the consumer
 };
 
 struct LogRing::Wake {
@@ -47,7 +49,8 @@ struct LogRing::Wake {
 
   void ring() const {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto n = ::write(event, &one, sizeof one);  // can only fail when it is already rung 2^64 times
+    [[maybe_unused]] const auto n =
+        ::write(event, &one, sizeof one);  // can only fail when it is already rung 2^64 times
   }
 };
 
@@ -122,9 +125,10 @@ namespace {
 Result<int> open_file(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
   if (file >= 0) return file;
-  return fail(ErrorCode::kIo, fmt::format("the access log {} cannot be opened for appending: {}; check that its folder exists "
-                                          "and is writable, or set log.access to stderr or off",
-                                          path.string(), std::strerror(errno)));
+  return fail(ErrorCode::kIo,
+              fmt::format("the access log {} cannot be opened for appending: {}; check that its folder exists "
+                          "and is writable, or set log.access to stderr or off",
+                          path.string(), std::strerror(errno)));
 }
 
 }  // namespace
@@ -155,7 +159,8 @@ void AccessLogWriter::Impl::run() {
     while (drain() == Drained::kFailed && !stopping.load()) listen(kRetryMillis);
   }
   if (reopening.exchange(false)) open_anew();
-  if (drain() == Drained::kFailed) spdlog::error("the access log's last lines could not be written: {}", std::strerror(errno));
+  if (drain() == Drained::kFailed)
+    spdlog::error("the access log's last lines could not be written: {}", std::strerror(errno));
 }
 
 void AccessLogWriter::Impl::open_anew() {
@@ -204,14 +209,16 @@ AccessLogWriter::Impl::Drained AccessLogWriter::Impl::drain_current() {
       return std::string_view(segment->bytes.get() + (begin + from) % kRingBytes, to - from);
     };
     const std::size_t wrap = kRingBytes - begin;  // offset at which the ring begins anew
-    const auto line_end_before = [&](std::size_t offset) {  // the end of the last whole line in the first `offset` bytes
-      while (offset > 0 && piece(offset - 1, offset)[0] != '\n') --offset;
-      return offset;
-    };
+    const auto line_end_before =
+        [&](std::size_t offset) {  // the end of the last whole line in the first `offset` bytes
+          while (offset > 0 && piece(offset - 1, offset)[0] != '\n') --offset;
+          return offset;
+        };
     if (sink == Sink::kStderr && length > partial + kStderrBatch) length = line_end_before(partial + kStderrBatch);
     std::array<iovec, 2> parts{};
     int count = 0;
-    for (const auto& [from, to] : {std::pair{partial, std::min(length, wrap)}, std::pair{std::max(partial, wrap), length}}) {
+    for (const auto& [from, to] :
+         {std::pair{partial, std::min(length, wrap)}, std::pair{std::max(partial, wrap), length}}) {
       if (from < to) parts[count++] = {.iov_base = const_cast<char*>(piece(from, to).data()), .iov_len = to - from};
     }
     ssize_t written = ::writev(file, parts.data(), count);
@@ -244,7 +251,8 @@ AccessLogWriter::Impl::Drained AccessLogWriter::Impl::drain_current() {
 
 AccessLogWriter::AccessLogWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<AccessLogWriter>> AccessLogWriter::open(Sink sink, const std::filesystem::path& file, std::vector<LogRing*> rings) {
+Result<std::unique_ptr<AccessLogWriter>> AccessLogWriter::open(Sink sink, const std::filesystem::path& file,
+                                                               std::vector<LogRing*> rings) {
   auto impl = std::make_unique<Impl>();
   impl->sink = sink;
   impl->path = file;
@@ -258,7 +266,8 @@ Result<std::unique_ptr<AccessLogWriter>> AccessLogWriter::open(Sink sink, const 
   }
   impl->wake.event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (impl->wake.event < 0) {
-    return fail(ErrorCode::kIo, fmt::format("the access log's writer cannot be woken: eventfd: {}", std::strerror(errno)));
+    return fail(ErrorCode::kIo,
+                fmt::format("the access log's writer cannot be woken: eventfd: {}", std::strerror(errno)));
   }
   // The thread takes no signals: they are the main thread's, and a closed stderr is seen as EPIPE.
   sigset_t all, before;
@@ -285,7 +294,11 @@ void AccessLogWriter::reopen() {
   impl_->wake.ring();
 }
 
-std::uint64_t AccessLogWriter::lines_written() const { return impl_->lines.load(std::memory_order_relaxed); }
-std::uint64_t AccessLogWriter::write_errors() const { return impl_->errors.load(std::memory_order_relaxed); }
+std::uint64_t AccessLogWriter::lines_written() const {
+  return impl_->lines.load(std::memory_order_relaxed);
+}
+std::uint64_t AccessLogWriter::write_errors() const {
+  return impl_->errors.load(std::memory_order_relaxed);
+}
 
 }  // namespace thalweg::telemetry

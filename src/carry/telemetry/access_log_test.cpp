@@ -99,7 +99,8 @@ TEST(AccessLine, HasTheFormThatTheDocumentShows) {
 
 TEST(AccessLine, LeavesOutWhatIsUnknown) {
   EXPECT_EQ(text_of(AccessLine{}),
-            "{\"time\":\"1970-01-01T00:00:00.000Z\",\"request\":\"req_00000000000000000000000000000000\",\"status\":0,\"attempts\":0,"
+            "{\"time\":\"1970-01-01T00:00:00.000Z\",\"request\":\"req_00000000000000000000000000000000\",\"status\":0,"
+            "\"attempts\":0,"
             "\"stream\":false,\"bytes_in\":0,\"bytes_out\":0,\"duration_ms\":0.000}\n");
 }
 
@@ -138,17 +139,18 @@ TEST(AccessLine, IsNeverLongerThanItsBound) {
   const std::string longest(10'000, '\x01');
   AccessLine line;
   line.at = UtcTime(Duration::max());
-  line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint = line.place = line.model =
-      line.finish_reason = longest;
+  line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint =
+      line.place = line.model = line.finish_reason = longest;
   line.status = 0xFFFF;
   line.attempts = 0xFF;
   line.usage_reported = true;
-  line.input_tokens = line.output_tokens = line.cached_input_tokens = line.bytes_in = line.bytes_out = line.decision_hash = ~std::uint64_t{0};
+  line.input_tokens = line.output_tokens = line.cached_input_tokens = line.bytes_in = line.bytes_out =
+      line.decision_hash = ~std::uint64_t{0};
   line.duration = line.time_to_first_token = Duration::max();
   EXPECT_LE(text_of(line).size(), kMaxLogLine);
   const std::string plain(10'000, 'x');
-  line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint = line.place = line.model =
-      line.finish_reason = plain;
+  line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint =
+      line.place = line.model = line.finish_reason = plain;
   EXPECT_LE(text_of(line).size(), kMaxLogLine);
   EXPECT_GT(text_of(line).size(), 1200U);
 }
@@ -167,7 +169,8 @@ TEST(AccessLog, WritesEveryLineOfEveryRingInItsOrder) {
     other.join();
   }
   std::vector<std::uint64_t> of_first, of_second;
-  for (const std::uint64_t n : numbers_in(read(folder.path / "log"))) (n < 1'000'000 ? of_first : of_second).push_back(n);
+  for (const std::uint64_t n : numbers_in(read(folder.path / "log")))
+    (n < 1'000'000 ? of_first : of_second).push_back(n);
   EXPECT_EQ(of_first, up_to(kLines));
   EXPECT_EQ(of_second, up_to(1'000'000 + kLines, 1'000'000));
 }
@@ -203,8 +206,9 @@ TEST(AccessLog, SaysWhyItCannotBeOpened) {
   const auto writer = AccessLogWriter::open(AccessLogWriter::Sink::kFile, "/nowhere/log", {&ring});
   ASSERT_FALSE(writer);
   EXPECT_EQ(writer.error().code, ErrorCode::kIo);
-  EXPECT_EQ(writer.error().message, "the access log /nowhere/log cannot be opened for appending: No such file or directory; check that its "
-                                    "folder exists and is writable, or set log.access to stderr or off");
+  EXPECT_EQ(writer.error().message,
+            "the access log /nowhere/log cannot be opened for appending: No such file or directory; check that its "
+            "folder exists and is writable, or set log.access to stderr or off");
 }
 
 TEST(AccessLog, DropsLinesWithoutAWriterAndAlwaysHasRoomThen) {
@@ -343,7 +347,8 @@ TEST(AccessLog, WritesWholeLinesToStderrInPiecesThatThePipeKeepsTogether) {
   std::vector<std::string> writes;
   std::thread reader([&] {
     char part[65536];
-    for (ssize_t n = 0; (n = ::read(ends[0], part, sizeof part)) > 0;) writes.emplace_back(part, static_cast<std::size_t>(n));
+    for (ssize_t n = 0; (n = ::read(ends[0], part, sizeof part)) > 0;)
+      writes.emplace_back(part, static_cast<std::size_t>(n));
   });
   constexpr std::uint64_t kLines = 3'000;  // more than a ring's memory
   {

@@ -1,5 +1,5 @@
-// The exposition is made when somebody asks: sums over the shards, one family after the other, every family with HELP and
-// TYPE. docs/formats/metrics.md lists them.
+// The exposition is made when somebody asks: sums over the shards, one family after the other, every family with HELP
+// and TYPE. docs/formats/metrics.md lists them.
 #include "carry/telemetry/metrics.h"
 
 #include <fmt/format.h>
@@ -33,7 +33,8 @@ class Exposition {
   std::string text_;
 };
 
-// `name="value"` with the escapes of the text format: backslash, quote, line feed. Other control characters are left out.
+// `name="value"` with the escapes of the text format: backslash, quote, line feed. Other control characters are left
+// out.
 void add_label(std::string& labels, std::string_view name, std::string_view value) {
   if (!labels.empty()) labels += ',';
   labels.append(name).append("=\"");
@@ -131,11 +132,14 @@ void add_models(Exposition& out, const std::vector<Series>& all) {
     out.sample(series.counter_labels + ",type=\"output\"", series.output);
     out.sample(series.counter_labels + ",type=\"cached_input\"", series.cached);
   }
-  out.family("thalweg_usage_unreported_total", "counter", "Answers without usage: their tokens are unknown and not counted.");
+  out.family("thalweg_usage_unreported_total", "counter",
+             "Answers without usage: their tokens are unknown and not counted.");
   for (const Series& series : all) out.sample(series.counter_labels, series.unreported);
-  out.family("gen_ai_server_request_duration_seconds", "histogram", "From a request's arrival to the end of its answer.");
+  out.family("gen_ai_server_request_duration_seconds", "histogram",
+             "From a request's arrival to the end of its answer.");
   add_histogram(out, all, &Series::duration);
-  out.family("gen_ai_server_time_to_first_token_seconds", "histogram", "From a request's arrival to its answer's first token.");
+  out.family("gen_ai_server_time_to_first_token_seconds", "histogram",
+             "From a request's arrival to its answer's first token.");
   add_histogram(out, all, &Series::first_token);
 }
 
@@ -149,18 +153,23 @@ void add_shards(Exposition& out, std::span<ShardMetrics* const> shards) {
     out.family(name, "counter", help);
     out.sample("", sum(member));
   };
-  // What has begun less what has ended. The ends are summed first, so that what ends meanwhile never gives less than nothing.
-  const auto open = [&](std::string_view name, std::string_view help, Counter ShardMetrics::* begun, Counter ShardMetrics::* ended) {
+  // What has begun less what has ended. The ends are summed first, so that what ends meanwhile never gives less than
+  // nothing.
+  const auto open = [&](std::string_view name, std::string_view help, Counter ShardMetrics::* begun,
+                        Counter ShardMetrics::* ended) {
     const std::uint64_t ends = sum(ended);
     const std::uint64_t begins = sum(begun);
     out.family(name, "gauge", help);
     out.sample("", begins - std::min(begins, ends));
   };
-  open("thalweg_connections_open", "Client connections that are open.", &ShardMetrics::connections_opened, &ShardMetrics::connections_closed);
+  open("thalweg_connections_open", "Client connections that are open.", &ShardMetrics::connections_opened,
+       &ShardMetrics::connections_closed);
   counter("thalweg_connections_total", "Client connections accepted.", &ShardMetrics::connections_opened);
-  open("thalweg_requests_running", "Requests that are running or waiting.", &ShardMetrics::requests_started, &ShardMetrics::requests_finished);
+  open("thalweg_requests_running", "Requests that are running or waiting.", &ShardMetrics::requests_started,
+       &ShardMetrics::requests_finished);
   counter("thalweg_requests_total", "Requests for an answer that were admitted.", &ShardMetrics::requests_started);
-  out.family("thalweg_responses_total", "counter", "Answers by class of status; client_gone: the client left before one was sent.");
+  out.family("thalweg_responses_total", "counter",
+             "Answers by class of status; client_gone: the client left before one was sent.");
   static constexpr std::array<std::string_view, 6> kClasses = {"client_gone", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < kClasses.size(); ++i) {
     std::uint64_t total = 0;
@@ -172,7 +181,8 @@ void add_shards(Exposition& out, std::span<ShardMetrics* const> shards) {
   counter("thalweg_denials_total", "Requests that placement denied.", &ShardMetrics::denials);
   counter("thalweg_truncated_total", "Answers that ended before their finish reason.", &ShardMetrics::truncated);
   counter("thalweg_cancelled_total", "Requests whose client left before the end.", &ShardMetrics::cancelled);
-  counter("thalweg_overloaded_total", "Requests refused because a limit of this gateway was reached.", &ShardMetrics::overloaded);
+  counter("thalweg_overloaded_total", "Requests refused because a limit of this gateway was reached.",
+          &ShardMetrics::overloaded);
   counter("thalweg_slow_clients_total", "Clients cut because they were too slow.", &ShardMetrics::slow_clients);
   counter("thalweg_access_log_lines_total", "Lines given to the access log.", &ShardMetrics::log_lines);
   counter("thalweg_received_bytes_total", "Bytes received from clients.", &ShardMetrics::bytes_in);

@@ -1,5 +1,6 @@
-// Metrics: counters and histograms, one set a shard, written by that shard alone and summed when somebody asks. Names follow
-// the OpenTelemetry semantic conventions for generative AI where they have one (gen_ai.*, version 1.37, 2025-08).
+// Metrics: counters and histograms, one set a shard, written by that shard alone and summed when somebody asks. Names
+// follow the OpenTelemetry semantic conventions for generative AI where they have one (gen_ai.*, version 1.37,
+// 2025-08).
 #pragma once
 
 #include <array>
@@ -28,21 +29,23 @@ class Counter {
 /// Seconds in fixed buckets (the GenAI conventions' advice for client.operation.duration and time_to_first_token).
 class Histogram {
  public:
-  static constexpr std::array<double, 14> kBounds = {0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+  static constexpr std::array<double, 14> kBounds = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
+                                                     1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
   void record(Duration d);
   std::array<Counter, kBounds.size() + 1> buckets;
   Counter sum_nanoseconds;
   Counter count;
 };
 
-/// What is counted for one (endpoint, model): made when a configuration is published, so that the hot path only indexes.
+/// What is counted for one (endpoint, model): made when a configuration is published, so that the hot path only
+/// indexes.
 struct ModelSeries {
   std::string endpoint, place, model, provider;  // provider: "openai" or "llama_cpp" (gen_ai.provider.name)
-  Counter requests;             // attempts that ended well
-  Counter failures;             // attempts that did not
+  Counter requests;                              // attempts that ended well
+  Counter failures;                              // attempts that did not
   Counter input_tokens, output_tokens, cached_input_tokens;
-  Counter unreported_usage;     // answers without usage: their tokens are unknown, not zero
-  Histogram duration;           // gen_ai.server.request.duration
+  Counter unreported_usage;  // answers without usage: their tokens are unknown, not zero
+  Histogram duration;        // gen_ai.server.request.duration
   Histogram time_to_first_token;
 };
 
@@ -53,7 +56,8 @@ struct ShardMetrics {
   std::array<Counter, 6> responses_by_class;  // [2] = 2xx ...; [0] = client gone before a status
   Counter failovers, waits, denials, truncated, cancelled, overloaded, slow_clients;
   Counter log_lines, bytes_in, bytes_out;
-  std::vector<std::unique_ptr<ModelSeries>> models;  // append only, index given by the gateway; guarded by publish order
+  std::vector<std::unique_ptr<ModelSeries>>
+      models;  // append only, index given by the gateway; guarded by publish order
   std::atomic<std::uint32_t> models_published{0};
 };
 

@@ -35,7 +35,7 @@ std::string sample(const std::string& text, const std::string& name) {
 
 TEST(Histogram, CountsInTheBucketWhoseBoundIsNotBelow) {
   Histogram histogram;
-  histogram.record(10ms);      // the bound itself belongs to its bucket ("le")
+  histogram.record(10ms);  // the bound itself belongs to its bucket ("le")
   histogram.record(10ms + 1ns);
   histogram.record(81'920ms);
   histogram.record(82s);
@@ -73,7 +73,9 @@ TEST(Exposition, SumsOverShards) {
   const std::string n = "gen_ai_provider_name=\"openai\",gen_ai_request_model=\"n\",endpoint=\"local\",place=\"here\"";
   EXPECT_EQ(sample(text, "thalweg_tokens_total{" + m + ",type=\"input\"}"), "15");
   EXPECT_EQ(sample(text, "thalweg_tokens_total{" + n + ",type=\"output\"}"), "7");
-  const std::string h = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_response_model=\"m\",endpoint=\"local\",place=\"here\"";
+  const std::string h =
+      "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_response_model=\"m\",endpoint=\"local\","
+      "place=\"here\"";
   const std::string duration = "gen_ai_server_request_duration_seconds";
   EXPECT_EQ(sample(text, duration + "_bucket{" + h + ",le=\"0.01\"}"), "0");
   EXPECT_EQ(sample(text, duration + "_bucket{" + h + ",le=\"0.02\"}"), "1");
@@ -89,11 +91,14 @@ TEST(Exposition, ShowsOneHealthAnEndpoint) {
   process.uptime = 1500ms;
   process.held_bytes = 5;
   process.config_reload_failures = 2;
-  process.endpoints = {{.name = "local", .place = "here", .health = "trial", .running = 1, .slots = 4, .engine_restarts = 3}};
+  process.endpoints = {
+      {.name = "local", .place = "here", .health = "trial", .running = 1, .slots = 4, .engine_restarts = 3}};
   const std::string text = render_prometheus({}, process);
   EXPECT_EQ(sample(text, "thalweg_endpoint_health{endpoint=\"local\",place=\"here\",health=\"trial\"}"), "1");
   for (const char* other : {"unknown", "healthy", "down"}) {
-    EXPECT_EQ(sample(text, std::string("thalweg_endpoint_health{endpoint=\"local\",place=\"here\",health=\"") + other + "\"}"), "0");
+    EXPECT_EQ(sample(text, std::string("thalweg_endpoint_health{endpoint=\"local\",place=\"here\",health=\"") + other +
+                               "\"}"),
+              "0");
   }
   EXPECT_EQ(sample(text, "thalweg_endpoint_running{endpoint=\"local\",place=\"here\"}"), "1");
   EXPECT_EQ(sample(text, "thalweg_engine_restarts_total{endpoint=\"local\",place=\"here\"}"), "3");
@@ -106,10 +111,12 @@ TEST(Exposition, ShowsOneHealthAnEndpoint) {
 TEST(Exposition, EscapesLabels) {
   ProcessFigures process;
   process.version = "a\"b\\c\nd\x01";
-  EXPECT_NE(render_prometheus({}, process).find("thalweg_build_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"), std::string::npos);
+  EXPECT_NE(render_prometheus({}, process).find("thalweg_build_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"),
+            std::string::npos);
 }
 
-// Prometheus' documentation of the text format, 0.0.4: one HELP and one TYPE a family, before its samples, which stand together.
+// Prometheus' documentation of the text format, 0.0.4: one HELP and one TYPE a family, before its samples, which stand
+// together.
 TEST(Exposition, KeepsToTheTextFormat) {
   ShardMetrics shard;
   publish(shard, series("local", "m"));
@@ -118,7 +125,8 @@ TEST(Exposition, KeepsToTheTextFormat) {
   ProcessFigures process;
   process.endpoints = {{.name = "local", .place = "here", .health = "healthy"}};
   std::istringstream lines(render_prometheus(shards, process));
-  const std::regex sample_line(R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\n"])*"(,[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\n"])*")*\})? [0-9.e+-]+)");
+  const std::regex sample_line(
+      R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\n"])*"(,[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\n"])*")*\})? [0-9.e+-]+)");
   std::set<std::string> families;
   std::set<std::string> samples;
   std::string family, type;
@@ -137,7 +145,9 @@ TEST(Exposition, KeepsToTheTextFormat) {
     std::smatch match;
     ASSERT_TRUE(std::regex_match(line, match, sample_line)) << line;
     const std::string name = match[1];
-    EXPECT_TRUE(name == family || (type == "histogram" && (name == family + "_bucket" || name == family + "_sum" || name == family + "_count"))) << line;
+    EXPECT_TRUE(name == family || (type == "histogram" && (name == family + "_bucket" || name == family + "_sum" ||
+                                                           name == family + "_count")))
+        << line;
     EXPECT_TRUE(samples.insert(line.substr(0, line.rfind(' '))).second) << line;
   }
   EXPECT_GT(families.size(), 25U);

@@ -9,7 +9,7 @@ namespace thalweg::upstream {
 namespace {
 enum TimerTag : std::uint32_t { kConnectTimer, kIdleTimer };
 constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer's end mark
-}
+}  // namespace
 
 Connection::Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool)
     : shard_(shard),
@@ -34,7 +34,8 @@ void Connection::carry(Attempt& attempt) {
                  attempt.body_.root_ == Body::Root::kServer ? "" : pool_->destination.base_path, attempt.body_.path_,
                  pool_->fixed_fields);
   if (!attempt.body_.get_) {
-    fmt::format_to(std::back_inserter(head_), "Content-Type: application/json\r\nContent-Length: {}\r\n", attempt.body_.size_);
+    fmt::format_to(std::back_inserter(head_), "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                   attempt.body_.size_);
   }
   head_ += "X-Request-Id: ";
   const std::size_t at = head_.size();

@@ -53,11 +53,11 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::size_t waiting_bytes_ = 0;  // read while paused
   bool connected_ = false;
   bool reading_ = false;
-  bool writing_ = false;   // or the write failed
+  bool writing_ = false;  // or the write failed
   bool taking_in_ = false;
   bool answered_ = false;  // bytes of the current answer have come
   bool ended_ = false;
-  bool used_ = false;      // has carried an attempt before this one
+  bool used_ = false;  // has carried an attempt before this one
   bool idle_ = false;
   bool closed_ = false;
 };

@@ -1,4 +1,5 @@
-// How an attempt runs over its connection: kept ones, cancels, back-pressure, and every way an answer can end or break off.
+// How an attempt runs over its connection: kept ones, cancels, back-pressure, and every way an answer can end or break
+// off.
 #include "carry/upstream/connection.h"
 
 #include <gtest/gtest.h>
@@ -43,9 +44,9 @@ TEST_F(KeptConnection, CarriesOneAttemptAtATime) {
 TEST_F(KeptConnection, IsNotKeptWhenTheServerSaysSo) {
   net::ScriptedServer server(loop);
   publish({to(server)});
-  for (const std::string_view answer : {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
-                                        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-                                        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}and more"}) {
+  for (const std::string_view answer :
+       {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}and more"}) {
     NotingSink reader;
     const auto attempt = send(reader);
     ASSERT_TRUE(until_asked(server, server.accepted()));
@@ -176,7 +177,8 @@ TEST_F(Cancel, InsideEachCall) {
       if (what == when) attempt.reset();
     };
     ASSERT_TRUE(until_asked(server, server.accepted()));
-    std::string answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n";
+    std::string answer =
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n";
     if (when == What::kEnd) answer += "0\r\n\r\n";
     if (when == What::kBreak) answer += "not a size\r\n";
     server.last().send(answer);
@@ -251,7 +253,8 @@ TEST_F(Pause, IsBackPressureOnTheServer) {
   ASSERT_TRUE(until_asked(server));
   attempt->pause();
   constexpr std::size_t kSize = 32 << 20;  // more than the system's buffers hold
-  server.last().send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" + std::string(kSize, 'x'));
+  server.last().send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" +
+                     std::string(kSize, 'x'));
   net::run_ready(loop);
   EXPECT_FALSE(server.last().sent());
   EXPECT_TRUE(sink.notes.empty());
@@ -301,7 +304,8 @@ TEST_F(Answer, ComesInPiecesWithABatchEndAfterEach) {
   ASSERT_TRUE(until([&] { return sink.body == "abc"; }));
   server.last().send("0\r\n\r\n");
   ASSERT_TRUE(until([&] { return sink.over(); }));
-  EXPECT_EQ(sink.notes, (std::vector{What::kHead, What::kBody, What::kBatchEnd, What::kBody, What::kBatchEnd, What::kEnd}));
+  EXPECT_EQ(sink.notes,
+            (std::vector{What::kHead, What::kBody, What::kBatchEnd, What::kBody, What::kBatchEnd, What::kEnd}));
 }
 
 TEST_F(Answer, WithoutLengthEndsWhenTheServerClosesInGoodOrder) {
@@ -345,8 +349,9 @@ TEST_F(Answer, CutShortIsSaidToBe) {
 TEST_F(Answer, ThatIsNotHttpIsMalformed) {
   net::ScriptedServer server(loop);
   publish({to(server)});
-  for (const std::string_view answer : {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
-                                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"}) {
+  for (const std::string_view answer :
+       {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"}) {
     NotingSink reader;
     const auto attempt = send(reader);
     ASSERT_TRUE(until_asked(server, server.accepted()));
@@ -393,7 +398,8 @@ TEST_F(EarlyAnswer, IsHandedOverWhileTheBodyIsStillBeingWritten) {
   net::ScriptedServer server(loop);
   publish({to(server)});
   LongBody long_body;
-  auto attempt = dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
+  auto attempt =
+      dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
   ASSERT_TRUE(attempt);
   sink.then = [&](What what) {
     if (what != What::kEnd) return;
@@ -417,7 +423,8 @@ TEST_F(EarlyAnswer, IsReadEvenThoughTheServerResetsTheRest) {
   net::ScriptedServer server(loop);
   publish({to(server)});
   LongBody long_body;
-  const auto attempt = dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
+  const auto attempt =
+      dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
   ASSERT_TRUE(attempt);
   ASSERT_TRUE(until([&] { return server.accepted() == 1; }));
   server.last().stop_reading();
@@ -497,7 +504,8 @@ TEST_F(LetFinish, ClosesWhileTheBodyIsStillBeingWritten) {
   net::ScriptedServer server(loop);
   publish({to(server)});
   LongBody long_body;
-  auto attempt = dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
+  auto attempt =
+      dispatch(permit(), Body(target(0), {}, kPath, {&long_body.slice, 1}, long_body.slice.size()), door, sink);
   ASSERT_TRUE(attempt);
   sink.then = [&](What what) {
     if (what != What::kBody) return;

@@ -13,7 +13,9 @@ Attempt::~Attempt() {
   if (connection_) connection_->abandon();
 }
 
-void Attempt::pause() { paused_ = true; }
+void Attempt::pause() {
+  paused_ = true;
+}
 
 void Attempt::resume() {
   if (!paused_) return;
@@ -32,7 +34,9 @@ void Attempt::let_finish() {
 }
 
 Door::Door(net::Shard& shard) : shard_(shard) {}
-Door::~Door() { close(); }
+Door::~Door() {
+  close();
+}
 
 void Door::close() {
   for (const auto& pool : pools_) retire(*pool);
@@ -64,8 +68,9 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
         pool->tls = std::move(*tls);
       }
       // A closed list of fields: nothing of the caller's head travels on.
-      pool->fixed_fields = fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
-                                       destination.host_header);
+      pool->fixed_fields =
+          fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
+                      destination.host_header);
       if (!destination.key.empty()) pool->fixed_fields += fmt::format("Authorization: Bearer {}\r\n", destination.key);
       pool->destination = std::move(destination);
     }

@@ -1,5 +1,5 @@
-// The only door to endpoints. A request's bytes leave through `dispatch`, which takes a Permit and a Body built under the
-// permit's obligations, and nothing else.
+// The only door to endpoints. A request's bytes leave through `dispatch`, which takes a Permit and a Body built under
+// the permit's obligations, and nothing else.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +24,15 @@ class Body;
 class Connection;
 class Door;
 
-/// Sends. Refused with kInternal: a permit that expired, is of another fleet than the door's (ask place() again), or a body
-/// that was not built for the permit's target under its obligations. Bytes leave on a kept connection or a new one; a kept
-/// one that turns out to be closed before any answer is replaced once, if the permit still holds then.
+/// Sends. Refused with kInternal: a permit that expired, is of another fleet than the door's (ask place() again), or a
+/// body that was not built for the permit's target under its obligations. Bytes leave on a kept connection or a new
+/// one; a kept one that turns out to be closed before any answer is replaced once, if the permit still holds then.
 Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&& permit, Body&& body, Door& door, AttemptSink& sink);
 
 inline constexpr std::size_t kReadBuffer = 64 * 1024;
 inline constexpr std::size_t kMaxIdlePerEndpoint = 64;
-/// Servers close idle connections after 5 s (uvicorn, cpp-httplib) to 75 s (nginx); a pending read sees that. This bounds what
-/// is kept where they do not.
+/// Servers close idle connections after 5 s (uvicorn, cpp-httplib) to 75 s (nginx); a pending read sees that. This
+/// bounds what is kept where they do not.
 inline constexpr Duration kIdleLimit = 50s;
 
 /// How to reach one endpoint, credentials included. Same index as the fleet's endpoints.
@@ -54,7 +54,8 @@ class Body {
        std::span<const std::string_view> slices, std::size_t size)
       : target_(target), obligations_(obligations), path_(path), slices_(slices), size_(size) {}
   /// A GET without a body, for probes.
-  Body(fleet::Target target, std::string_view path, Root root) : target_(target), path_(path), root_(root), get_(true) {}
+  Body(fleet::Target target, std::string_view path, Root root)
+      : target_(target), path_(path), root_(root), get_(true) {}
 
  private:
   friend class Connection;
@@ -123,8 +124,8 @@ class Door {
  public:
   explicit Door(net::Shard& shard);
   ~Door();
-  /// The destinations of fleet `number`. Idle connections to destinations that did not change are kept. kIo when a CA file
-  /// cannot be read; then nothing changed.
+  /// The destinations of fleet `number`. Idle connections to destinations that did not change are kept. kIo when a CA
+  /// file cannot be read; then nothing changed.
   Result<void> publish(std::uint64_t number, std::vector<Destination> destinations);
   /// Closes idle connections, and each busy one once its attempt has ended.
   void close();

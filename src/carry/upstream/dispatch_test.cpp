@@ -76,7 +76,8 @@ TEST_F(Dispatch, RefusesAPermitThatWasUsed) {
   const auto first = dispatch(std::move(granted), body(), door, sink);
   ASSERT_TRUE(first);
   NotingSink other;
-  EXPECT_FALSE(dispatch(std::move(granted), body(), door, other));  // NOLINT(bugprone-use-after-move): that is what it is about
+  EXPECT_FALSE(
+      dispatch(std::move(granted), body(), door, other));  // NOLINT(bugprone-use-after-move): that is what it is about
 }
 
 TEST_F(Dispatch, RefusesAPermitOfAnotherConfiguration) {

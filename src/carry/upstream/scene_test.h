@@ -1,5 +1,5 @@
-// The scene of this room's tests: a small fleet whose endpoints are scripted servers on loopback, permits made the one way there
-// is, and a sink that notes what an attempt's answer says. All on one loop, which the test runs.
+// The scene of this room's tests: a small fleet whose endpoints are scripted servers on loopback, permits made the one
+// way there is, and a sink that notes what an attempt's answer says. All on one loop, which the test runs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -58,7 +58,8 @@ struct NotingSink final : AttemptSink {
 class Scene : public testing::Test {
  protected:
   static constexpr std::size_t kEndpoints = 2;
-  static constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+  static constexpr std::string_view kOk =
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
   static constexpr std::string_view kPath = "/chat/completions";
 
   net::Shard shard{0};
@@ -78,7 +79,8 @@ class Scene : public testing::Test {
            .place = PlaceIndex{0},
            .slots = 8,
            .timeouts = {},
-           .models = {{.name = name, .upstream_name = name, .capabilities = {inference::Capability::kChat}, .asked = {}}}});
+           .models = {
+               {.name = name, .upstream_name = name, .capabilities = {inference::Capability::kChat}, .asked = {}}}});
       fleet_.models.push_back({.name = name, .targets = {target(i)}});
       conditions_.endpoints[i].models.resize(1);
       slots[i].limit = 8;
@@ -88,7 +90,11 @@ class Scene : public testing::Test {
 
   static fleet::Target target(std::uint16_t endpoint) { return {EndpointIndex{endpoint}, ModelIndex{0}}; }
   static Destination to(const net::ScriptedServer& server, std::string key = {}) {
-    return {.address = server.address(), .host_header = "api.example", .base_path = "/v1", .key = std::move(key), .ca_file = {}};
+    return {.address = server.address(),
+            .host_header = "api.example",
+            .base_path = "/v1",
+            .key = std::move(key),
+            .ca_file = {}};
   }
   /// The fleet gets the next number, the door these destinations.
   void publish(std::vector<Destination> destinations) {
@@ -105,7 +111,8 @@ class Scene : public testing::Test {
     question.model = model;
     question.needs = {inference::Capability::kChat};
     question.asked_at = question.first_asked_at = MonotonicClock::now() - ago;
-    const placement::Decision decision = placement::place(question, {&fleet_, &policy_, &facts_, &conditions_}, scratch_);
+    const placement::Decision decision =
+        placement::place(question, {&fleet_, &policy_, &facts_, &conditions_}, scratch_);
     EXPECT_EQ(decision.outcome(), placement::Outcome::kRun);
     return placement::grant(decision, {}, fleet::take_slot(slots[endpoint], decision.target().endpoint).value());
   }

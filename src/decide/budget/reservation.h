@@ -1,5 +1,5 @@
-// A reservation is what a request may spend before it is dispatched. No budgets exist yet, so the empty reservation is the
-// only value: it holds nothing and settles nothing.
+// A reservation is what a request may spend before it is dispatched. No budgets exist yet, so the empty reservation is
+// the only value: it holds nothing and settles nothing.
 #pragma once
 
 namespace thalweg::budget {

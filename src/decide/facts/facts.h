@@ -1,5 +1,5 @@
-// The dated, sourced catalogue of facts that decisions may use. Nothing reads one yet, so the empty catalogue, number 0,
-// is its only value.
+// The dated, sourced catalogue of facts that decisions may use. Nothing reads one yet, so the empty catalogue, number
+// 0, is its only value.
 #pragma once
 
 #include <cstdint>

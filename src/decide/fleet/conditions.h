@@ -10,27 +10,27 @@
 namespace thalweg::fleet {
 
 enum class Health : std::uint8_t {
-  kUnknown,   // nothing seen yet: may be tried
+  kUnknown,  // nothing seen yet: may be tried
   kHealthy,
-  kTrial,     // the breaker is half open: requests try it after all others, the next success closes it
-  kDown,      // the breaker is open, or the engine is not running
+  kTrial,  // the breaker is half open: requests try it after all others, the next success closes it
+  kDown,   // the breaker is open, or the engine is not running
 };
 std::string_view name_of(Health health);
 
 /// What an endpoint told of one of its models.
 struct ModelConditions {
-  std::uint32_t context_tokens = 0;        // per request; 0: it did not tell
-  inference::Capabilities told;            // capabilities it answered for, yes or no
-  inference::Capabilities has;             // of those: the ones it has
-  bool missing = false;                    // it told its models and this one was not among them
+  std::uint32_t context_tokens = 0;  // per request; 0: it did not tell
+  inference::Capabilities told;      // capabilities it answered for, yes or no
+  inference::Capabilities has;       // of those: the ones it has
+  bool missing = false;              // it told its models and this one was not among them
   friend bool operator==(const ModelConditions&, const ModelConditions&) = default;
 };
 
 struct EndpointConditions {
   Health health = Health::kUnknown;
-  std::uint32_t running = 0;               // attempts now, over all shards
+  std::uint32_t running = 0;                    // attempts now, over all shards
   std::uint32_t prefill_tokens_per_second = 0;  // measured on its own answers; 0: unknown
-  std::vector<ModelConditions> models;     // as many as the endpoint has models
+  std::vector<ModelConditions> models;          // as many as the endpoint has models
   friend bool operator==(const EndpointConditions&, const EndpointConditions&) = default;
 };
 

@@ -39,11 +39,11 @@ std::string_view name_of(EndpointKind kind);
 
 /// A model at an endpoint.
 struct EndpointModel {
-  std::string name;           // the configured name: what answers and logs call it
-  std::string upstream_name;  // what the endpoint calls it
-  std::uint32_t context_tokens = 0;              // 0: unknown
-  inference::Capabilities capabilities;          // as configured
-  inference::Capabilities asked;                 // capabilities that the endpoint tells itself (Conditions overrule these)
+  std::string name;                      // the configured name: what answers and logs call it
+  std::string upstream_name;             // what the endpoint calls it
+  std::uint32_t context_tokens = 0;      // 0: unknown
+  inference::Capabilities capabilities;  // as configured
+  inference::Capabilities asked;         // capabilities that the endpoint tells itself (Conditions overrule these)
 };
 
 /// Time-outs of an attempt. Zero means: none for `total`; for an engine's first_token, "by its prefill rate".
@@ -85,7 +85,7 @@ struct Fleet {
   Sha256 hash{};
   std::vector<Place> places;
   std::vector<Endpoint> endpoints;
-  std::vector<Model> models;  // in the configuration's order; `auto` is not among them
+  std::vector<Model> models;                  // in the configuration's order; `auto` is not among them
   std::vector<std::uint16_t> models_by_name;  // indices into `models`, sorted by name; made by seal()
 
   /// The configured model of that name, or null. Logarithmic; no allocation.

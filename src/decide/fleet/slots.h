@@ -11,8 +11,8 @@
 
 namespace thalweg::fleet {
 
-/// The counters of one endpoint; lives as long as any slot taken from it (endpoints of a new configuration with the same
-/// name keep theirs).
+/// The counters of one endpoint; lives as long as any slot taken from it (endpoints of a new configuration with the
+/// same name keep theirs).
 struct alignas(64) SlotCounter {
   std::atomic<std::uint32_t> taken{0};
   std::atomic<std::uint32_t> limit{0};

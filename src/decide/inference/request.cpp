@@ -11,8 +11,8 @@ std::string_view name_of(Surface surface) {
 
 std::string_view name_of(Capability capability) {
   static constexpr std::array<std::string_view, kCapabilityCount> kNames = {
-      "chat",  "completions", "tools",    "json_schema",  "images", "audio",
-      "files", "logprobs",    "n", "hosted_tools", "store"};
+      "chat",  "completions", "tools", "json_schema",  "images", "audio",
+      "files", "logprobs",    "n",     "hosted_tools", "store"};
   return kNames[static_cast<std::size_t>(capability)];
 }
 

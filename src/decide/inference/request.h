@@ -64,16 +64,18 @@ enum class Delivery : std::uint8_t { kWhole, kStream };
 struct Request {
   Surface surface = Surface::kOpenAiChat;
   Delivery delivery = Delivery::kWhole;
-  bool wants_usage_frame = false;       // stream_options.include_usage
-  std::string_view model;               // as asked for, unescaped
+  bool wants_usage_frame = false;  // stream_options.include_usage
+  std::string_view model;          // as asked for, unescaped
   Capabilities needs;
   std::uint32_t choices = 1;            // n
   std::uint32_t max_output_tokens = 0;  // 0: the caller set none
-  std::uint64_t prompt_bytes = 0;       // UTF-8 bytes of all prompt text: an upper bound of its tokens (BPE merges bytes)
+  std::uint64_t prompt_bytes = 0;  // UTF-8 bytes of all prompt text: an upper bound of its tokens (BPE merges bytes)
   std::uint64_t estimated_input_tokens = 0;  // prompt_bytes / 4, rounded up: an estimate, see estimate_tokens
 };
 
 /// Four bytes of UTF-8 text a token: the rule of thumb for English of OpenAI's tokenizer help page (2023); an estimate.
-constexpr std::uint64_t estimate_tokens(std::uint64_t utf8_bytes) { return (utf8_bytes + 3) / 4; }
+constexpr std::uint64_t estimate_tokens(std::uint64_t utf8_bytes) {
+  return (utf8_bytes + 3) / 4;
+}
 
 }  // namespace thalweg::inference

@@ -1,4 +1,5 @@
-// Learning: what shards and probes saw of the endpoints becomes the next Conditions. Runs on one thread, outside `place()`.
+// Learning: what shards and probes saw of the endpoints becomes the next Conditions. Runs on one thread, outside
+// `place()`.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,14 @@ namespace thalweg::placement {
 
 /// What an attempt or probe saw.
 enum class Sight : std::uint8_t {
-  kSuccess,        // a complete answer or a good probe
-  kNotConnected,   // refused, unreachable, TLS failure or connect time-out
-  kServerError,    // 5xx other than 503 with Retry-After
-  kBusy,           // 429, or 503 with Retry-After: alive, does not count against its health
-  kSilence,        // a first-token or gap time-out
-  kCut,            // closed or malformed before the end
-  kEngineDown,     // the engine's child is not running: down at once
-  kEngineUp,       // the child is running again and answered its health check
+  kSuccess,       // a complete answer or a good probe
+  kNotConnected,  // refused, unreachable, TLS failure or connect time-out
+  kServerError,   // 5xx other than 503 with Retry-After
+  kBusy,          // 429, or 503 with Retry-After: alive, does not count against its health
+  kSilence,       // a first-token or gap time-out
+  kCut,           // closed or malformed before the end
+  kEngineDown,    // the engine's child is not running: down at once
+  kEngineUp,      // the child is running again and answered its health check
 };
 
 struct Observation {

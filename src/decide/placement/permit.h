@@ -1,4 +1,5 @@
-// No permit, no dispatch: a Permit is the only thing that opens the door to an endpoint, and `grant` is its only source.
+// No permit, no dispatch: a Permit is the only thing that opens the door to an endpoint, and `grant` is its only
+// source.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ namespace thalweg::placement {
 
 inline constexpr Duration kPermitLifetime = 5s;
 
-/// Move-only, used once. Holds the slot and the reservation until the attempt ends. One that was moved from has expired, so
-/// `dispatch` refuses it.
+/// Move-only, used once. Holds the slot and the reservation until the attempt ends. One that was moved from has
+/// expired, so `dispatch` refuses it.
 class Permit {
  public:
   Permit(Permit&&) = default;
@@ -60,8 +61,8 @@ class Permit {
   fleet::Slot slot_;
 };
 
-/// Turns a kRun decision and what it needs into the right to dispatch. Cannot fail; a decision that is not kRun or a slot of
-/// another endpoint is a broken invariant and ends the process.
+/// Turns a kRun decision and what it needs into the right to dispatch. Cannot fail; a decision that is not kRun or a
+/// slot of another endpoint is a broken invariant and ends the process.
 Permit grant(const Decision& decision, budget::Reservation&& reservation, fleet::Slot&& slot);
 
 }  // namespace thalweg::placement

@@ -1,7 +1,7 @@
 // The one function that decides where a request runs. Live traffic, failover, probes and dry runs all call it.
 //
-// Pure: integers only, no clock, no I/O, no unordered iteration, no allocation once the Scratch is warm; so every compiler
-// and machine gives the same Decision for the same Question and World.
+// Pure: integers only, no clock, no I/O, no unordered iteration, no allocation once the Scratch is warm; so every
+// compiler and machine gives the same Decision for the same Question and World.
 #pragma once
 
 #include <cstdint>
@@ -22,16 +22,16 @@ std::string_view name_of(Outcome outcome);
 
 /// Why a target may not serve the question.
 enum class Rejection : std::uint8_t {
-  kNone,              // it may
-  kNotTheProbed,      // the question is bound to another endpoint
-  kLacksCapability,   // see Verdict::lacking
+  kNone,             // it may
+  kNotTheProbed,     // the question is bound to another endpoint
+  kLacksCapability,  // see Verdict::lacking
   kContextTooSmall,
-  kNotOffered,        // the endpoint says that it does not have this model
-  kDown,              // its breaker is open or its engine is not running
-  kFull,              // all its slots are taken
-  kTriedBefore,       // an earlier attempt of this request failed there; it may be retried from a later instant
-  kSilentBefore,      // an earlier attempt met silence there
-  kUnfitBefore,       // the same model rejected this very request
+  kNotOffered,    // the endpoint says that it does not have this model
+  kDown,          // its breaker is open or its engine is not running
+  kFull,          // all its slots are taken
+  kTriedBefore,   // an earlier attempt of this request failed there; it may be retried from a later instant
+  kSilentBefore,  // an earlier attempt met silence there
+  kUnfitBefore,   // the same model rejected this very request
 };
 std::string_view name_of(Rejection rejection);
 
@@ -102,27 +102,28 @@ class Decision {
   std::uint64_t hash_ = 0;
 };
 
-/// What a model at an endpoint can do now: as configured, overruled by what the endpoint told. What it is asked for but has
-/// not told yet counts as absent, so that a request with tools never goes where they may be ignored in silence.
+/// What a model at an endpoint can do now: as configured, overruled by what the endpoint told. What it is asked for but
+/// has not told yet counts as absent, so that a request with tools never goes where they may be ignored in silence.
 inference::Capabilities capabilities_of(const World& world, fleet::Target target);
 /// Its context as it told, else as configured; 0: unknown.
 std::uint32_t context_tokens_of(const World& world, fleet::Target target);
 
-/// The estimate is four bytes a token. A prompt beyond this many times the context would need more than eight bytes a token
-/// to fit, twice the rule of thumb: it is refused here. Nearer than that the endpoint judges, with its own tokenizer, and
-/// its rejection comes back as kUnfit.
+/// The estimate is four bytes a token. A prompt beyond this many times the context would need more than eight bytes a
+/// token to fit, twice the rule of thumb: it is refused here. Nearer than that the endpoint judges, with its own
+/// tokenizer, and its rejection comes back as kUnfit.
 inline constexpr std::uint64_t kEstimateMargin = 2;
 /// A slot freed on another shard is noticed by then; one freed on the same shard wakes the request earlier.
 inline constexpr Duration kSlotPoll = 50ms;
-/// An engine's time-outs where the configuration leaves them to Thalweg: the least wait for a first token, on top of which
-/// comes its prefill, and the longest gap between tokens, in which other prompts' prefill may share the device.
+/// An engine's time-outs where the configuration leaves them to Thalweg: the least wait for a first token, on top of
+/// which comes its prefill, and the longest gap between tokens, in which other prompts' prefill may share the device.
 inline constexpr Duration kEngineFirstTokenFloor = 10s;
 inline constexpr Duration kEngineGap = 30s;
 
-/// Decides. kDeny carries: kModelNotFound (no such model, or the key may not use it), kUnsupported (no target is capable:
-/// say what lacks), kContextExceeded (capable but for the context's size), kUnavailable (capable but none healthy, or all
-/// tried), kRateLimited (all tried, and every one said that it is busy), kOverloaded (waited `wait_limit` for a slot). Prefers targets in the model's order; among equals a healthy or
-/// unknown endpoint before one on trial; a full one is passed over, and when only full ones are left the answer is kWait.
+/// Decides. kDeny carries: kModelNotFound (no such model, or the key may not use it), kUnsupported (no target is
+/// capable: say what lacks), kContextExceeded (capable but for the context's size), kUnavailable (capable but none
+/// healthy, or all tried), kRateLimited (all tried, and every one said that it is busy), kOverloaded (waited
+/// `wait_limit` for a slot). Prefers targets in the model's order; among equals a healthy or unknown endpoint before
+/// one on trial; a full one is passed over, and when only full ones are left the answer is kWait.
 Decision place(const Question& question, const World& world, Scratch& scratch);
 
 }  // namespace thalweg::placement

@@ -21,12 +21,12 @@ inline constexpr std::size_t kMaxAttempts = 4;
 
 /// How an earlier attempt of the same request ended, as far as placement cares.
 enum class AttemptEnd : std::uint8_t {
-  kLostRace,    // the slot was gone when it was taken; nothing was sent: full until `forget_lost_races()`
-  kNotSent,     // no connection: nothing was sent
-  kBusy,        // the endpoint said 429 or 503
-  kFailed,      // a 5xx, a cut or a malformed answer, before anything reached the client
-  kSilent,      // it let a time-out pass: never asked again for this request
-  kUnfit,       // context or content rejected: not resent unchanged to the same model
+  kLostRace,  // the slot was gone when it was taken; nothing was sent: full until `forget_lost_races()`
+  kNotSent,   // no connection: nothing was sent
+  kBusy,      // the endpoint said 429 or 503
+  kFailed,    // a 5xx, a cut or a malformed answer, before anything reached the client
+  kSilent,    // it let a time-out pass: never asked again for this request
+  kUnfit,     // context or content rejected: not resent unchanged to the same model
 };
 
 struct EarlierAttempt {
@@ -35,8 +35,9 @@ struct EarlierAttempt {
   Instant retry_at{};  // for kNotSent, kBusy and kFailed: the same endpoint may be asked again from then on
 };
 
-/// Attempts and lost races of one request, oldest first. While it is full, `place()` counts every endpoint as full, so that a
-/// request that keeps losing races waits instead of spinning. Lost races say nothing of later: forget them after a wait.
+/// Attempts and lost races of one request, oldest first. While it is full, `place()` counts every endpoint as full, so
+/// that a request that keeps losing races waits instead of spinning. Lost races say nothing of later: forget them after
+/// a wait.
 struct EarlierAttempts {
   static constexpr std::size_t kCapacity = 12;  // attempts plus lost races
   std::array<EarlierAttempt, kCapacity> entries{};
@@ -70,19 +71,19 @@ struct Question {
   RequestId request;
   std::uint8_t attempt = 1;  // counts from 1
   inference::Surface surface = inference::Surface::kOpenAiChat;
-  std::string_view model;    // as asked for
+  std::string_view model;  // as asked for
   inference::Capabilities needs;
   std::uint64_t estimated_input_tokens = 0;
   std::uint32_t max_output_tokens = 0;  // 0: none set
   policy::Subject subject;
-  EndpointIndex only;        // a probe's endpoint: nothing else will do, and health does not bar it
+  EndpointIndex only;  // a probe's endpoint: nothing else will do, and health does not bar it
   EarlierAttempts earlier;
   EndpointSet seen_free;     // full by the published conditions, but the shard saw a free slot there just now
   Instant asked_at{};        // now
   Instant first_asked_at{};  // when the request was first placed: bounds its waiting
   Duration wait_limit = 30s;
   UtcTime utc{};
-  std::uint64_t seed = 0;    // hash of the request id
+  std::uint64_t seed = 0;  // hash of the request id
 };
 
 /// Immutable snapshots. Pointers are never null and outlive the Decision.

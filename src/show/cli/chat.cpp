@@ -60,7 +60,8 @@ class OwnGateway {
     drain_ = out[0];
     const std::size_t colon = line.rfind(':');
     if (colon == std::string::npos) {
-      return fail(ErrorCode::kIo, fmt::format("the gateway did not start; `thalweg serve --config {}` says why", config));
+      return fail(ErrorCode::kIo,
+                  fmt::format("the gateway did not start; `thalweg serve --config {}` says why", config));
     }
     return static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
   }
@@ -125,9 +126,9 @@ Result<std::string> turn(const LocalGateway& gateway, const std::string& model, 
   if (!answer) return std::unexpected(answer.error());
   if (answer->status != 200) {
     const Json error = Json::parse(answer->body, nullptr, false);
-    return fail(ErrorCode::kUpstreamRefused,
-                error.is_object() && error.contains("error") ? error["error"].value("message", answer->body)
-                                                             : fmt::format("status {}", answer->status));
+    return fail(ErrorCode::kUpstreamRefused, error.is_object() && error.contains("error")
+                                                 ? error["error"].value("message", answer->body)
+                                                 : fmt::format("status {}", answer->status));
   }
   if (!finished) return fail(ErrorCode::kTruncated, "the answer broke off");
   return text;
@@ -161,7 +162,8 @@ int chat(const Flags& flags) {
   Json messages = Json::array();
   const bool once = !flags.prompt.empty();
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
-  if (!once && terminal) fmt::print("Talking to \"{}\". An empty line or Ctrl-D ends, /new forgets the conversation.\n", flags.model);
+  if (!once && terminal)
+    fmt::print("Talking to \"{}\". An empty line or Ctrl-D ends, /new forgets the conversation.\n", flags.model);
   while (true) {
     std::string line = flags.prompt;
     if (!once) {
@@ -192,9 +194,10 @@ int chat(const Flags& flags) {
 
 void add_chat(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("chat", "Talk to a model; starts a gateway if none runs");
-  command->footer("Example: thalweg chat \"Name three rivers.\"\n"
-                  "Without a prompt it reads lines and keeps the conversation. Where keys are configured, give one with --key or\n"
-                  "in THALWEG_KEY.");
+  command->footer(
+      "Example: thalweg chat \"Name three rivers.\"\n"
+      "Without a prompt it reads lines and keeps the conversation. Where keys are configured, give one with --key or\n"
+      "in THALWEG_KEY.");
   const auto flags = std::make_shared<Flags>();
   command->add_option("-c,--config", flags->config, "The configuration file")->capture_default_str();
   command->add_option("-m,--model", flags->model, "The model to ask for")->capture_default_str();

@@ -31,13 +31,14 @@ std::vector<Finding> examine(const std::string& config_file) {
   std::vector<Finding> findings;
   const auto settings = config::load(config_file);
   if (!std::filesystem::exists(config_file)) {
-    findings.push_back({Verdict::kWarning, "configuration", fmt::format("there is no {}; `make run` writes one", config_file)});
+    findings.push_back(
+        {Verdict::kWarning, "configuration", fmt::format("there is no {}; `make run` writes one", config_file)});
   } else if (!settings) {
     findings.push_back({Verdict::kBad, "configuration", config::render(settings.error(), config_file)});
   } else {
-    findings.push_back({Verdict::kGood, "configuration", fmt::format("{}: {} endpoints, {} models", config_file,
-                                                                     settings->fleet.endpoints.size(),
-                                                                     settings->fleet.models.size())});
+    findings.push_back({Verdict::kGood, "configuration",
+                        fmt::format("{}: {} endpoints, {} models", config_file, settings->fleet.endpoints.size(),
+                                    settings->fleet.models.size())});
   }
   const auto program = engine::find_program(settings && !settings->endpoints.empty() && settings->endpoints[0].engine
                                                 ? settings->endpoints[0].engine->program
@@ -65,11 +66,12 @@ std::vector<Finding> examine(const std::string& config_file) {
     if (settings->listen.loopback) gateway.host = settings->listen.host;
     const auto healthy = call(gateway, "/healthz", {}, {}, 2s);
     const auto ready = call(gateway, "/readyz", {}, {}, 2s);
-    findings.push_back({healthy ? Verdict::kGood : Verdict::kWarning, "gateway",
-                        !healthy ? fmt::format("nothing answers at {}:{}; start it with `thalweg serve`", gateway.host, gateway.port)
-                        : ready && ready->status == 200 ? fmt::format("ready at {}:{}", gateway.host, gateway.port)
-                                                        : fmt::format("runs at {}:{}, but no endpoint is ready", gateway.host,
-                                                                      gateway.port)});
+    findings.push_back(
+        {healthy ? Verdict::kGood : Verdict::kWarning, "gateway",
+         !healthy ? fmt::format("nothing answers at {}:{}; start it with `thalweg serve`", gateway.host, gateway.port)
+         : ready && ready->status == 200
+             ? fmt::format("ready at {}:{}", gateway.host, gateway.port)
+             : fmt::format("runs at {}:{}, but no endpoint is ready", gateway.host, gateway.port)});
   }
   return findings;
 }
@@ -92,11 +94,17 @@ void add_doctor(CLI::App& app, int& exit_code) {
     nlohmann::json list = nlohmann::json::array();
     exit_code = 0;
     for (const Finding& finding : findings) {
-      const char* word = finding.verdict == Verdict::kGood ? "ok" : finding.verdict == Verdict::kWarning ? "note" : "bad";
-      const char* paint = finding.verdict == Verdict::kGood ? "\033[32m" : finding.verdict == Verdict::kWarning ? "\033[33m" : "\033[31m";
+      const char* word = finding.verdict == Verdict::kGood      ? "ok"
+                         : finding.verdict == Verdict::kWarning ? "note"
+                                                                : "bad";
+      const char* paint = finding.verdict == Verdict::kGood      ? "\033[32m"
+                          : finding.verdict == Verdict::kWarning ? "\033[33m"
+                                                                 : "\033[31m";
       if (finding.verdict == Verdict::kBad) exit_code = 1;
       list.push_back({{"verdict", word}, {"what", finding.what}, {"detail", finding.detail}});
-      if (!flags->json) fmt::print("{}{:>4}{}  {:<14} {}\n", colour ? paint : "", word, colour ? "\033[0m" : "", finding.what, finding.detail);
+      if (!flags->json)
+        fmt::print("{}{:>4}{}  {:<14} {}\n", colour ? paint : "", word, colour ? "\033[0m" : "", finding.what,
+                   finding.detail);
     }
     if (flags->json) fmt::print("{}\n", list.dump(2));
   });

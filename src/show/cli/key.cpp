@@ -32,7 +32,7 @@ std::string base64url(std::span<const std::uint8_t> bytes) {
 }
 
 std::string random_id() {
-  std::array<std::uint8_t, 4> bytes;
+  std::array<std::uint8_t, 4> bytes{};
   fill_random(bytes);
   return "k" + to_hex(bytes);
 }
@@ -60,11 +60,13 @@ void add_key(CLI::App& app, int& exit_code) {
       exit_code = 2;
       return;
     }
-    std::array<std::uint8_t, 32> secret;
+    std::array<std::uint8_t, 32> secret{};
     fill_random(secret);
     const std::string text = fmt::format("tw_{}_{}", id, base64url(secret));
-    fmt::print("key (shown once, keep it safe):\n  {}\nline for the `keys:` list of thalweg.yaml:\n  - {{id: {}, sha256: {}, tenant: {}}}\n",
-               text, id, to_hex(sha256(text)), flags->tenant);
+    fmt::print(
+        "key (shown once, keep it safe):\n  {}\nline for the `keys:` list of thalweg.yaml:\n  - {{id: {}, sha256: {}, "
+        "tenant: {}}}\n",
+        text, id, to_hex(sha256(text)), flags->tenant);
     exit_code = 0;
   });
 }

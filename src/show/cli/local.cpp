@@ -37,7 +37,8 @@ class Call final : public net::ClientStream::Owner, public http::ResponseReader:
       if (!reader_.finish(*this)) end("the answer was cut");
       return;
     }
-    if (const auto read_on = reader_.advance({buffer_.data(), bytes}, *this); !read_on) return end(read_on.error().message);
+    if (const auto read_on = reader_.advance({buffer_.data(), bytes}, *this); !read_on)
+      return end(read_on.error().message);
     if (!done_) read();
   }
   void on_head(const http::ResponseHead& head) override { answer.status = head.status; }
@@ -76,7 +77,8 @@ Result<LocalAnswer> call(const LocalGateway& gateway, std::string_view path, std
                          const std::function<bool(std::string_view)>& on_bytes, Duration limit) {
   net::Loop loop(1);
   Call running(loop, on_bytes);
-  std::string request = fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", body.empty() ? "GET" : "POST", path);
+  std::string request =
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", body.empty() ? "GET" : "POST", path);
   if (!gateway.key.empty()) request += fmt::format("Authorization: Bearer {}\r\n", gateway.key);
   if (!body.empty()) request += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size());
   request += "\r\n";

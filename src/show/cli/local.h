@@ -23,8 +23,8 @@ struct LocalAnswer {
   std::string body;  // empty where `on_bytes` took it
 };
 
-/// One request; `body` empty means GET. Bytes of a 200 go to `on_bytes` as they come, where given; it may return false to
-/// hang up. kUpstreamFailed when nobody answers there.
+/// One request; `body` empty means GET. Bytes of a 200 go to `on_bytes` as they come, where given; it may return false
+/// to hang up. kUpstreamFailed when nobody answers there.
 Result<LocalAnswer> call(const LocalGateway& gateway, std::string_view path, std::string_view body,
                          const std::function<bool(std::string_view)>& on_bytes = {}, Duration limit = 0s);
 

@@ -23,9 +23,13 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kGgufMagic = "GGUF";
 
-fs::path models_folder() { return engine::cache_folder() / "models"; }
+fs::path models_folder() {
+  return engine::cache_folder() / "models";
+}
 
-std::string size_text(std::uintmax_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0)); }
+std::string size_text(std::uintmax_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
+}
 
 bool is_gguf(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -43,7 +47,8 @@ int list(bool json) {
   std::ranges::sort(files, {}, [](const fs::directory_entry& entry) { return entry.path(); });
   nlohmann::json rows = nlohmann::json::array();
   for (const auto& entry : files) {
-    rows.push_back({{"name", entry.path().stem().string()}, {"file", entry.path().string()}, {"bytes", entry.file_size(ignored)}});
+    rows.push_back(
+        {{"name", entry.path().stem().string()}, {"file", entry.path().string()}, {"bytes", entry.file_size(ignored)}});
   }
   if (json) {
     fmt::print("{}\n", rows.dump(2));
@@ -51,7 +56,8 @@ int list(bool json) {
     fmt::print("no models in {}; `thalweg model add FILE` copies one there\n", models_folder().string());
   } else {
     for (const auto& row : rows) {
-      fmt::print("{:<44} {:>12}  {}\n", row["name"].get<std::string>(), size_text(row["bytes"].get<std::uintmax_t>()), row["file"].get<std::string>());
+      fmt::print("{:<44} {:>12}  {}\n", row["name"].get<std::string>(), size_text(row["bytes"].get<std::uintmax_t>()),
+                 row["file"].get<std::string>());
     }
   }
   return 0;
@@ -67,7 +73,8 @@ int add(const std::string& source, const std::string& sha256_hex) {
   const bool remote = source.starts_with("https://") || source.starts_with("http://");
   const std::string name = fs::path(source.substr(0, source.find('?'))).filename();
   const fs::path file = models_folder() / name;
-  if (file.extension() != ".gguf") return complain({ErrorCode::kInvalidRequest, fmt::format("\"{}\" is not a .gguf file", name), {}});
+  if (file.extension() != ".gguf")
+    return complain({ErrorCode::kInvalidRequest, fmt::format("\"{}\" is not a .gguf file", name), {}});
   Sha256 expected{};
   if (!sha256_hex.empty()) {
     const auto parsed = parse_sha256(sha256_hex);
@@ -75,7 +82,9 @@ int add(const std::string& source, const std::string& sha256_hex) {
     expected = *parsed;
   }
   if (remote) {
-    if (sha256_hex.empty()) return complain({ErrorCode::kInvalidRequest, "a file from an address needs --sha256, so that it is the one you mean", {}});
+    if (sha256_hex.empty())
+      return complain(
+          {ErrorCode::kInvalidRequest, "a file from an address needs --sha256, so that it is the one you mean", {}});
     const bool terminal = ::isatty(STDERR_FILENO) != 0;
     const auto fetched = gateway::fetch(source, expected, file, [&](std::uint64_t done, std::uint64_t total) {
       if (terminal) fmt::print(stderr, "\r{} of {} ", size_text(done), total == 0 ? "?" : size_text(total));
@@ -86,24 +95,29 @@ int add(const std::string& source, const std::string& sha256_hex) {
     const auto got = gateway::sha256_of(source);
     if (!got) return complain(got.error());
     if (!sha256_hex.empty() && *got != expected) {
-      return complain({ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected one", source, to_hex(*got)), {}});
+      return complain(
+          {ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected one", source, to_hex(*got)), {}});
     }
     if (!fs::equivalent(source, file, failed)) {
       fs::copy_file(source, file.string() + ".part", fs::copy_options::overwrite_existing, failed);
       if (!failed) fs::rename(file.string() + ".part", file, failed);
-      if (failed) return complain({ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()), {}});
+      if (failed)
+        return complain({ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()), {}});
     }
   }
   if (!is_gguf(file)) {
     fs::remove(file, failed);
-    return complain({ErrorCode::kCorrupt, fmt::format("{} does not begin like a GGUF file; it was not kept", name), {}});
+    return complain(
+        {ErrorCode::kCorrupt, fmt::format("{} does not begin like a GGUF file; it was not kept", name), {}});
   }
-  fmt::print("{}\nfor the `models:` of an engine in thalweg.yaml:\n  {}: {{file: {}}}\n", file.string(), file.stem().string(), file.string());
+  fmt::print("{}\nfor the `models:` of an engine in thalweg.yaml:\n  {}: {{file: {}}}\n", file.string(),
+             file.stem().string(), file.string());
   return 0;
 }
 
 int remove(const std::string& name) {
-  const fs::path file = models_folder() / (fs::path(name).filename().string() + (name.ends_with(".gguf") ? "" : ".gguf"));
+  const fs::path file =
+      models_folder() / (fs::path(name).filename().string() + (name.ends_with(".gguf") ? "" : ".gguf"));
   std::error_code failed;
   if (!fs::remove(file, failed)) {
     fmt::print(stderr, "thalweg: there is no model \"{}\"; `thalweg model list` shows what there is\n", name);

@@ -1,3 +1,5 @@
+#include "decide/placement/place.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -12,7 +14,6 @@
 #include "carry/dialect/openai.h"
 #include "carry/http/message.h"
 #include "decide/placement/explain.h"
-#include "decide/placement/place.h"
 #include "show/cli/cli.h"
 
 namespace thalweg::cli {
@@ -67,7 +68,8 @@ int dry_run(const Flags& flags) {
     }
     question.subject.tenant = question.subject.key->tenant;
   }
-  // Nothing runs, so nothing is known of the endpoints: what they would tell themselves counts as the configuration says.
+  // Nothing runs, so nothing is known of the endpoints: what they would tell themselves counts as the configuration
+  // says.
   fleet::Conditions conditions;
   for (const fleet::Endpoint& endpoint : settings->fleet.endpoints) {
     conditions.endpoints.emplace_back().models.resize(endpoint.models.size());
@@ -76,7 +78,8 @@ int dry_run(const Flags& flags) {
   const placement::World world{&settings->fleet, &settings->policy, &facts, &conditions};
   placement::Scratch scratch;
   const placement::Decision decision = placement::place(question, world, scratch);
-  std::string text = flags.json ? placement::explain_json(decision, question, world) : placement::explain(decision, question, world);
+  std::string text =
+      flags.json ? placement::explain_json(decision, question, world) : placement::explain(decision, question, world);
   if (!text.ends_with('\n')) text += '\n';
   fmt::print("{}", text);
   return decision.outcome() == placement::Outcome::kDeny ? 1 : 0;
@@ -86,9 +89,10 @@ int dry_run(const Flags& flags) {
 
 void add_place(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("place", "Say where a request would run, without sending anything");
-  command->footer("Example: thalweg place --config thalweg.yaml request.json\n"
-                  "Exit code 1 when the request would be refused. What endpoints tell of themselves while the gateway runs\n"
-                  "(health, load, whether a chat template knows tools) is unknown here.");
+  command->footer(
+      "Example: thalweg place --config thalweg.yaml request.json\n"
+      "Exit code 1 when the request would be refused. What endpoints tell of themselves while the gateway runs\n"
+      "(health, load, whether a chat template knows tools) is unknown here.");
   const auto flags = std::make_shared<Flags>();
   command->add_option("-c,--config", flags->config, "The configuration file")->capture_default_str();
   command->add_option("--surface", flags->surface, "The API that the request is written for")
