@@ -177,6 +177,13 @@ void Exchange::perform(const Action& action) {
   }
 }
 
+// A failover goes to an endpoint that has not failed this request; only asking the same one again is a retry.
+bool Exchange::tried_before(EndpointIndex endpoint) const {
+  return std::ranges::any_of(question_.earlier.view(), [endpoint](const placement::EarlierAttempt& earlier) {
+    return earlier.target.endpoint == endpoint && earlier.end != placement::AttemptEnd::kLostRace;
+  });
+}
+
 void Exchange::leave_line() {
   if (waiting_) worker_.stop_waiting(*this);
   waiting_ = false;
@@ -264,7 +271,7 @@ void Exchange::ask() {
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kOverloaded});
       return;
     }
-    if (attempt > 1 && !worker_.retries.spend()) {
+    if (tried_before(decision.target().endpoint) && !worker_.retries.spend()) {
       denial_ = "the retry budget is spent";
       leave_line();
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kOverloaded});

@@ -61,6 +61,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void perform(const flight::Action& action);
   void ask();
   void carry_over_attempts(const Snapshot& newest);
+  bool tried_before(EndpointIndex endpoint) const;
   void leave_line();
   void dispatch();
   void emit(std::uint8_t slot);

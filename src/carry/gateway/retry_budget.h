@@ -1,4 +1,5 @@
-// Retries must not multiply an outage: a bucket of ten, refilled by one retry for every ten requests.
+// Asking the same endpoint again must not multiply an outage: a bucket of ten, refilled by one retry for every ten
+// requests. A failover to another endpoint costs nothing: each endpoint sees a request once.
 #pragma once
 
 #include <algorithm>
