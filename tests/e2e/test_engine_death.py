@@ -18,8 +18,8 @@ LONG = {"model": "small", "messages": [{"role": "user", "content": "Tell a very 
 
 def kill(gateway) -> int:
     """Kills the engine's process, a child of the gateway that this test started."""
-    pids = gateway.engine_pids()
-    assert pids, "no engine runs under the gateway"
+    pids = []
+    until(lambda: pids.extend(gateway.engine_pids()) or pids, "an engine runs under the gateway", 60)
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)

@@ -105,6 +105,10 @@ void Worker::shut() {
 void Worker::observe(const placement::Observation& observation, std::uint64_t fleet_number) {
   if (fleet_number != snapshot_->fleet().number) return;  // indices of another fleet
   observations_.push_back(observation);
+  if (observation.sight != placement::Sight::kSuccess) {  // rare, and the sooner others know the better
+    flush_observations();
+    return;
+  }
   if (!observation_timer_.running()) shard.timers().start(observation_timer_, kObservationPeriod, *this, 0);
 }
 

@@ -24,12 +24,12 @@
 
 namespace thalweg::net {
 
-/// Runs the loop until `done()`; false when nothing happens for so long that nothing will. The loop has work of its
-/// own.
+/// Runs the loop until `done()`; false when that takes so long that it will not come. The loop has work of its own.
 template <class Done>
 bool run_until(Loop& loop, Done done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (!done()) {
-    if (loop.run_one_for(std::chrono::seconds(20)) == 0) return false;
+    if (loop.run_one_until(deadline) == 0) return false;
   }
   return true;
 }
