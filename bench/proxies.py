@@ -34,7 +34,7 @@ listen: 127.0.0.1:0
 shards: 1
 places: {{device: {{kind: device}}}}
 endpoints:
-  engine: {{place: device, engine: {{program: {program}, context: 2048, slots: 1, models: {{bench: {{file: {file}}}}}}}}}
+  engine: {{place: device, engine: {{program: {engine_program}, context: 2048, slots: 1, models: {{bench: {{file: {file}}}}}}}}}
 models: {{bench: [engine/bench]}}
 keys: [{{id: bench, sha256: {sha256}, tenant: bench}}]
 log: {{access: {log}}}

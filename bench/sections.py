@@ -350,7 +350,7 @@ def engine_tokens(bench: Bench) -> None:
         processes.wait_for(lambda: healthy(direct), 60, "llama-server is ready", 0.1)
         proxy = Nginx("nginx", bench.fresh("engine"), direct, None, "nginx again")
     else:  # the engine that the gateway runs, asked directly on its own socket
-        proxy = Thalweg(bench.subject, bench.fresh("engine"), None, THALWEG_ENGINE_YAML, program=program, file=model)
+        proxy = Thalweg(bench.subject, bench.fresh("engine"), None, THALWEG_ENGINE_YAML, engine_program=program, file=model)
         direct = "unix:" + socket_of_engine(proxy.pid)
     tokens = bench.size(128, 32)
     options = ["--engine", "--max-tokens", tokens, "--connections", 1, "--requests", 1, "--patience", 60]
