@@ -277,6 +277,8 @@ void Connection::head_done() {
 
 void Connection::run() {
   read_timer_.stop();
+  // Room to read on, so that a client that leaves is seen; without it the request runs all the same.
+  if (filled_ == capacity_) (void)make_room(capacity_ + kSpareBytes);
   const http::RequestHead& head = reader_.head({buffer_.get(), filled_});
   switch (route_) {
     case Route::kChat:
@@ -496,6 +498,10 @@ void Connection::answered(bool keep_alive) {
     close_after_flush_ = !keep_alive;
     return;
   }
+  if (cut_ && minor_version_ == 0) {  // with a reset: an ordinary end would look like the answer's
+    close();
+    return;
+  }
   if (!keep_alive || worker_.draining) {
     // A client that is still sending a refused body would get a reset instead of its answer: stop our side first.
     net::error_code ignored;
@@ -545,6 +551,7 @@ void Connection::linger() {
 void Connection::cut() {
   uncount();
   if (phase_ == Phase::kClosed) return;
+  cut_ = true;
   if (minor_version_ == 0) {
     net::error_code ignored;
     socket_.set_option(net::asio::socket_base::linger(true, 0), ignored);

@@ -97,6 +97,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   std::size_t read_at_ = 0;  // where the pending read writes
   bool waiting_to_write_ = false;
   bool in_process_ = false;
+  bool cut_ = false;  // the answer broke off
   bool admitted_ = false;
   bool keep_alive_ = true;
   bool close_after_flush_ = false;

@@ -71,6 +71,11 @@ const fleet::Conditions* Worker::conditions() const {
 }
 
 void Worker::open(net::Socket socket) {
+  if (!snapshot_) {  // its first configuration could not be adopted; the log says why
+    common.connections.fetch_sub(1, std::memory_order_relaxed);
+    shard.connections.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
   const auto connection = std::make_shared<Connection>(*this, std::move(socket));
   connections_.push_front(connection);
   connection->start(connections_.begin());
