@@ -151,18 +151,21 @@ std::string model_not_found(const Question& question, const World& world) {
     if (may_use(question, model.name)) names.emplace_back(model.name);
   }
   if (question.model == fleet::kAutoModel) return "no model is configured that this key may use";
-  std::string out = fmt::format("there is no model {} that this key may use", asked_model(question, world));
+  const bool keyless = question.subject.key == nullptr;
+  std::string out =
+      fmt::format("there is no model {}{}", asked_model(question, world), keyless ? "" : " that this key may use");
   if (!names.empty()) names.push_back(fleet::kAutoModel);
   if (const auto near = did_you_mean(question.model, names)) return out + fmt::format("; did you mean \"{}\"?", *near);
   if (names.empty()) return out;
   std::vector<std::string> offered;
   for (const std::string_view name : names) {
     if (offered.size() == kMostNamed && names.size() > kMostNamed + 1) {
-      return out + fmt::format("; it may use {} and {} more", list(offered, ", "), names.size() - kMostNamed);
+      return out + fmt::format("; {} {} and {} more", keyless ? "there are" : "it may use", list(offered, ", "),
+                               names.size() - kMostNamed);
     }
     offered.push_back(fmt::format("\"{}\"", name));
   }
-  return out + fmt::format("; it may use {}", list(offered, " or "));
+  return out + fmt::format("; {} {}", keyless ? "ask for" : "it may use", list(offered, " or "));
 }
 
 std::string outcome_line(const Decision& decision, const Question& question, const World& world) {

@@ -55,10 +55,9 @@ class Explain : public testing::Test {
 
 TEST_F(Explain, NamesTheModelThatMayHaveBeenMeant) {
   question_.model = "smal";
-  EXPECT_EQ(denial(), "there is no model \"smal\" that this key may use; did you mean \"small\"?");
+  EXPECT_EQ(denial(), "there is no model \"smal\"; did you mean \"small\"?");
   question_.model = "gpt-4o";
-  EXPECT_EQ(denial(),
-            "there is no model \"gpt-4o\" that this key may use; it may use \"small\", \"large\" or \"auto\"");
+  EXPECT_EQ(denial(), "there is no model \"gpt-4o\"; ask for \"small\", \"large\" or \"auto\"");
 }
 
 TEST_F(Explain, NamesNothingThatTheKeyMayNotUse) {

@@ -12,6 +12,7 @@ namespace thalweg::cli {
 void add_config(CLI::App& app, int& exit_code) {
   CLI::App* config = app.add_subcommand("config", "Check configurations");
   config->require_subcommand(1);
+  config->footer("Example: thalweg config check thalweg.yaml");
   CLI::App* check = config->add_subcommand("check", "Read a configuration whole and say what is wrong with it");
   check->footer("Example: thalweg config check thalweg.yaml");
   const auto file = std::make_shared<std::string>("thalweg.yaml");

@@ -42,6 +42,7 @@ std::string random_id() {
 void add_key(CLI::App& app, int& exit_code) {
   CLI::App* key = app.add_subcommand("key", "Make keys for callers");
   key->require_subcommand(1);
+  key->footer("Example: thalweg key new --id laptop");
   CLI::App* command = key->add_subcommand("new", "Print a new key once, and the line for `keys:` with its hash");
   command->footer("Example: thalweg key new --id laptop --tenant research");
   struct Flags {

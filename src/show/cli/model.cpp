@@ -132,6 +132,7 @@ int remove(const std::string& name) {
 void add_model(CLI::App& app, int& exit_code) {
   CLI::App* model = app.add_subcommand("model", "Model files for the engine");
   model->require_subcommand(1);
+  model->footer("Example: thalweg model list");
   CLI::App* listing = model->add_subcommand("list", "Show the model files of this machine");
   const auto json = std::make_shared<bool>(false);
   listing->add_flag("--json", *json, "Print them as JSON");
