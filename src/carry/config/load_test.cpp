@@ -272,21 +272,21 @@ TEST(Load, HoldsAsMuchAsItsLimitsSay) {
   const std::string one = "endpoints: {e: " + endpoint("m: {}") + "}\n";
 
   const auto with_places = [&](std::size_t n) {
-    return one + "places: {here: {kind: edge}" + repeated(n - 1, [](auto i) { return ", p" + i + ": {kind: edge}"; }) +
-           "}";
+    return one + "places: {here: {kind: edge}" +
+           repeated(n - 1, [](const auto& i) { return ", p" + i + ": {kind: edge}"; }) + "}";
   };
   EXPECT_EQ(message(with_places(fleet::kMaxPlaces)), "");
   EXPECT_EQ(message(with_places(fleet::kMaxPlaces + 1)), "places: has 257 places; 256 are allowed");
 
   const auto with_endpoints = [&](std::size_t n) {
     return places + "endpoints:\n" +
-           repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m" + i + ": {}") + "\n"; });
+           repeated(n, [&](const auto& i) { return "  e" + i + ": " + endpoint("m" + i + ": {}") + "\n"; });
   };
   EXPECT_EQ(message(with_endpoints(fleet::kMaxEndpoints)), "");
   EXPECT_EQ(message(with_endpoints(fleet::kMaxEndpoints + 1)), "endpoints: has 257 endpoints; 256 are allowed");
 
   const auto with_models = [&](std::size_t n) {
-    return places + "endpoints: {e: " + endpoint(repeated(n, [](auto i) { return "m" + i + ": {}, "; })) + "}";
+    return places + "endpoints: {e: " + endpoint(repeated(n, [](const auto& i) { return "m" + i + ": {}, "; })) + "}";
   };
   EXPECT_EQ(message(with_models(fleet::kMaxModelsPerEndpoint)), "");
   EXPECT_EQ(message(with_models(fleet::kMaxModelsPerEndpoint + 1)),
@@ -297,7 +297,8 @@ TEST(Load, HoldsAsMuchAsItsLimitsSay) {
            repeated(16,
                     [&](auto e) {
                       return "  e" + e + ": " +
-                             endpoint(repeated(256, [&](auto i) { return "m" + e + "x" + i + ": {}, "; })) + "\n";
+                             endpoint(repeated(256, [&](const auto& i) { return "m" + e + "x" + i + ": {}, "; })) +
+                             "\n";
                     }) +
            (n > 4096 ? "  more: " + endpoint("m: {}") + "\n" : "");
   };
@@ -305,20 +306,21 @@ TEST(Load, HoldsAsMuchAsItsLimitsSay) {
   EXPECT_EQ(message(together(kMaxEndpointModels + 1)), "endpoints: have 4097 models together; 4096 are allowed");
 
   const auto offered = [&](std::size_t n) {
-    return places + one + "models:\n" + repeated(n, [](auto i) { return "  o" + i + ": [e/m]\n"; });
+    return places + one + "models:\n" + repeated(n, [](const auto& i) { return "  o" + i + ": [e/m]\n"; });
   };
   EXPECT_EQ(message(offered(kMaxModels)), "");
   EXPECT_EQ(message(offered(kMaxModels + 1)), "models: has 4097 models; 4096 are allowed");
 
   const auto targets = [&](std::size_t n) {
-    return places + "endpoints: {e: " + endpoint(repeated(100, [](auto i) { return "m" + i + ": {}, "; })) +
-           "}\nmodels: {m: [" + repeated(n, [](auto i) { return "e/m" + i + ", "; }) + "]}";
+    return places + "endpoints: {e: " + endpoint(repeated(100, [](const auto& i) { return "m" + i + ": {}, "; })) +
+           "}\nmodels: {m: [" + repeated(n, [](const auto& i) { return "e/m" + i + ", "; }) + "]}";
   };
   EXPECT_EQ(message(targets(fleet::kMaxTargetsPerModel)), "");
   EXPECT_EQ(message(targets(fleet::kMaxTargetsPerModel + 1)), "models.m: has 65 entries; 64 are allowed");
 
   const auto backing = [&](std::size_t n) {
-    return places + "endpoints:\n" + repeated(n, [&](auto i) { return "  e" + i + ": " + endpoint("m: {}") + "\n"; });
+    return places + "endpoints:\n" +
+           repeated(n, [&](const auto& i) { return "  e" + i + ": " + endpoint("m: {}") + "\n"; });
   };
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel)), "");
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel + 1)),

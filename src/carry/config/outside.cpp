@@ -93,7 +93,7 @@ Result<std::filesystem::path> resolve_program(std::string_view text, const std::
     std::string_view rest = search == nullptr ? "" : search;
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find(':'), rest.size());
-      const std::filesystem::path candidate = std::filesystem::path(rest.substr(0, end)) / text;
+      std::filesystem::path candidate = std::filesystem::path(rest.substr(0, end)) / text;
       if (candidate.is_absolute() && is_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }

@@ -26,8 +26,7 @@ inline std::size_t send_gathered(Socket& socket, std::span<const std::string_vie
   std::size_t first = 0;
   while (first < slices.size() && offset >= slices[first].size()) offset -= slices[first++].size();
   while (first < slices.size()) {
-    std::array<iovec, kSlicesPerWrite>
-        vectors;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled as far as it is used
+    std::array<iovec, kSlicesPerWrite> vectors;
     std::size_t count = 0;
     std::size_t wanted = 0;
     for (std::size_t i = first; i < slices.size() && count < vectors.size(); ++i) {
