@@ -18,7 +18,7 @@ endif()
 add_library(thalweg_flags INTERFACE)
 target_compile_options(thalweg_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wno-missing-field-initializers -Werror=return-type)
 target_compile_definitions(thalweg_flags INTERFACE
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE SPDLOG_FMT_EXTERNAL)
+  SPDLOG_FMT_EXTERNAL)
 target_include_directories(thalweg_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 # Stack protection and bounds assertions stay on in release builds: the gateway reads hostile bytes.
 target_compile_options(thalweg_flags INTERFACE -fstack-protector-strong)

@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/socket_base.hpp>
 #include <cstring>
 #include <utility>
 
 #include "carry/dialect/openai.h"
 #include "carry/gateway/exchange.h"
-#include "carry/net/gather.h"
 
 namespace thalweg::gateway {
 
@@ -61,9 +58,9 @@ std::string_view reason_phrase(std::uint16_t status) {
   }
 }
 
-Connection::Connection(Worker& worker, net::Socket socket)
+Connection::Connection(Worker& worker)
     : worker_(worker),
-      socket_(std::move(socket)),
+      stream_(worker.shard.loop(), *this),
       reader_({.head_bytes = worker.snapshot()->settings.limits.head_bytes,
                .body_bytes = worker.snapshot()->settings.limits.body_bytes}),
       held_(worker.common.bytes),
@@ -71,8 +68,12 @@ Connection::Connection(Worker& worker, net::Socket socket)
 
 Connection::~Connection() = default;
 
-void Connection::start(Where where) {
+void Connection::start(net::Socket socket, Where where) {
   where_ = where;
+  if (stream_.open(std::move(socket))) {
+    close();
+    return;
+  }
   snapshot_ = worker_.snapshot();
   capacity_ = kClientBuffer;
   buffer_.reset(new char[capacity_ + http::kPadding]);
@@ -88,8 +89,7 @@ void Connection::close() {
   write_timer_.stop();
   if (exchange_ && exchange_->running()) exchange_->on_client_gone();
   uncount();
-  net::error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
   worker_.closed(*this);
 }
 
@@ -102,34 +102,35 @@ void Connection::drain(Duration limit) {
 }
 
 void Connection::read() {
-  if (reading_ || phase_ == Phase::kClosed || filled_ == capacity_) return;
-  reading_ = true;
-  read_at_ = filled_;
-  socket_.async_read_some(
-      net::asio::buffer(buffer_.get() + filled_, capacity_ - filled_),
-      [self = shared_from_this()](const net::error_code& error, std::size_t bytes) { self->on_read(error, bytes); });
+  if (phase_ != Phase::kClosed && filled_ != capacity_) stream_.want_read();
 }
 
-void Connection::on_read(const net::error_code& error, std::size_t bytes) {
-  reading_ = false;
-  if (phase_ == Phase::kClosed) return;
-  if (std::exchange(restart_, false) && error == net::asio::error::operation_aborted) {
-    process();
-    return;
+void Connection::on_readable() {
+  if (filled_ == capacity_) return;  // whoever makes room asks again
+  const auto self = shared_from_this();
+  const net::Taken taken = stream_.read(buffer_.get() + filled_, capacity_ - filled_);
+  switch (taken.state) {
+    case net::Taken::State::kNothing:
+      read();
+      return;
+    case net::Taken::State::kBytes:
+      take(taken.bytes);
+      return;
+    case net::Taken::State::kEnd:
+    case net::Taken::State::kBroken:
+      close();
+      return;
   }
-  if (error) {
-    close();
-    return;
-  }
-  // The message before this one is gone meanwhile: move up to where the new one begins.
-  if (read_at_ != filled_) std::memmove(buffer_.get() + filled_, buffer_.get() + read_at_, bytes);
-  if (filled_ == 0 && phase_ == Phase::kReading) {
-    arrived_at_ = MonotonicClock::now();
-    worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
-  }
+}
+
+void Connection::take(std::size_t bytes) {
   if (phase_ == Phase::kLingering) {
     read();
     return;
+  }
+  if (filled_ == 0 && phase_ == Phase::kReading) {
+    arrived_at_ = MonotonicClock::now();
+    worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
   }
   filled_ += bytes;
   worker_.metrics.bytes_in.add(bytes);
@@ -140,7 +141,6 @@ void Connection::on_read(const net::error_code& error, std::size_t bytes) {
   }
 }
 
-// Only while no read is pending: it would write into the old buffer.
 // Room for `wanted` bytes in all, from the start of the message. Grown bytes count against the process's budget.
 bool Connection::make_room(std::size_t wanted) {
   if (wanted <= capacity_) return true;
@@ -158,7 +158,7 @@ void Connection::process() {
   const auto self = shared_from_this();
   while (phase_ == Phase::kReading) {
     if (filled_ == 0) {
-      if (capacity_ > kClientBuffer && !reading_) {
+      if (capacity_ > kClientBuffer) {
         buffer_.reset(new char[kClientBuffer + http::kPadding]);
         capacity_ = kClientBuffer;
         held_.release();
@@ -423,10 +423,10 @@ bool Connection::send(std::span<const std::string_view> slices) {
   worker_.metrics.bytes_out.add(total);
   std::size_t sent = 0;
   if (unsent() == 0) {
-    net::error_code error;
-    sent = net::send_gathered(socket_, slices, 0, error);
+    const net::Written written = stream_.write(slices);
+    sent = written.bytes;
     if (sent == total) return true;
-    if (error != net::asio::error::would_block) {
+    if (written.error) {
       close();
       return false;
     }
@@ -447,40 +447,36 @@ bool Connection::send(std::span<const std::string_view> slices) {
   return phase_ != Phase::kClosed;
 }
 
-// Waits until the socket takes more, then sends what is unsent.
+// Waits until the socket takes more.
 void Connection::flush() {
-  if (waiting_to_write_) return;
-  waiting_to_write_ = true;
   if (!write_timer_.running()) {
     worker_.shard.timers().start(write_timer_, snapshot_->settings.limits.write_timeout, *this, kWriteTimer);
   }
-  socket_.async_wait(net::Socket::wait_write, [self = shared_from_this()](net::error_code error) {
-    self->waiting_to_write_ = false;
-    if (self->phase_ == Phase::kClosed) return;
-    if (!error) {
-      const std::string_view rest[] = {std::string_view(self->unsent_).substr(self->unsent_offset_)};
-      const std::size_t sent = net::send_gathered(self->socket_, rest, 0, error);
-      self->unsent_offset_ += sent;
-      if (sent != 0) self->write_timer_.stop();
-    }
-    if (error && error != net::asio::error::would_block) {
-      self->close();
-      return;
-    }
-    if (self->unsent() == 0) {
-      self->unsent_.clear();
-      self->unsent_offset_ = 0;
-      self->held_unsent_.release();
-      self->write_timer_.stop();
-    } else {
-      self->flush();
-    }
-    if (self->phase_ == Phase::kRunning && self->exchange_ && self->exchange_->running()) {
-      self->exchange_->on_client_progress();
-    } else if (self->phase_ == Phase::kFlushing && self->unsent() == 0) {
-      self->answered(!self->close_after_flush_);
-    }
-  });
+  stream_.want_write();
+}
+
+void Connection::on_writable() {
+  const auto self = shared_from_this();
+  const std::string_view rest[] = {unsent_};
+  const net::Written written = stream_.write(rest, unsent_offset_);
+  unsent_offset_ += written.bytes;
+  if (written.error) {
+    close();
+    return;
+  }
+  if (written.bytes != 0) write_timer_.stop();
+  if (unsent() == 0) {
+    unsent_.clear();
+    unsent_offset_ = 0;
+    held_unsent_.release();
+  } else {
+    flush();
+  }
+  if (phase_ == Phase::kRunning && exchange_ && exchange_->running()) {
+    exchange_->on_client_progress();
+  } else if (phase_ == Phase::kFlushing && unsent() == 0) {
+    answered(!close_after_flush_);
+  }
 }
 
 // The running request is over, however it ended: its place among the streams and its log line are free again.
@@ -504,8 +500,7 @@ void Connection::answered(bool keep_alive) {
   }
   if (!keep_alive || worker_.draining) {
     // A client that is still sending a refused body would get a reset instead of its answer: stop our side first.
-    net::error_code ignored;
-    socket_.shutdown(net::Socket::shutdown_send, ignored);
+    stream_.shut_writing();
     linger();
     return;
   }
@@ -522,13 +517,6 @@ void Connection::answered(bool keep_alive) {
   if (filled_ != 0) {  // the next request has begun already
     worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
   }
-  if (reading_ && (filled_ != 0 || capacity_ > kClientBuffer)) {
-    // The buffer will be moved or grown: take the pending read back first. Its handler goes on.
-    restart_ = true;
-    net::error_code ignored;
-    socket_.cancel(ignored);
-    return;
-  }
   if (in_process_) return;  // its loop goes on
   if (filled_ == 0) {
     process();
@@ -543,7 +531,7 @@ void Connection::linger() {
   phase_ = Phase::kLingering;
   filled_ = 0;
   worker_.shard.timers().start(read_timer_, kLinger, *this, kReadTimer);
-  if (!reading_) read();
+  read();
 }
 
 // After an answer that broke off. Chunked framing without its last chunk tells the client; HTTP/1.0 has no framing to
@@ -553,8 +541,7 @@ void Connection::cut() {
   if (phase_ == Phase::kClosed) return;
   cut_ = true;
   if (minor_version_ == 0) {
-    net::error_code ignored;
-    socket_.set_option(net::asio::socket_base::linger(true, 0), ignored);
+    stream_.reset_on_close();
   }
   if (unsent() != 0) {
     phase_ = Phase::kFlushing;
@@ -562,8 +549,7 @@ void Connection::cut() {
   } else if (minor_version_ == 0) {
     close();
   } else {
-    net::error_code ignored;
-    socket_.shutdown(net::Socket::shutdown_send, ignored);
+    stream_.shut_writing();
     linger();
   }
 }

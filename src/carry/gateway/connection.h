@@ -24,13 +24,15 @@ inline constexpr std::size_t kLowWater = 64 * 1024;
 /// "OK" for 200.
 std::string_view reason_phrase(std::uint16_t status);
 
-class Connection final : public std::enable_shared_from_this<Connection>, private net::TimerOwner {
+class Connection final : public std::enable_shared_from_this<Connection>,
+                         private net::Stream::Owner,
+                         private net::TimerOwner {
  public:
   using Where = std::list<std::shared_ptr<Connection>>::iterator;
-  Connection(Worker& worker, net::Socket socket);
+  explicit Connection(Worker& worker);
   ~Connection();
 
-  void start(Where where);
+  void start(net::Socket socket, Where where);
   Where where() const { return where_; }
   void drain(Duration limit);
   void close();
@@ -56,7 +58,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   enum TimerTag : std::uint32_t { kReadTimer, kWriteTimer };
 
   void read();
-  void on_read(const net::error_code& error, std::size_t bytes);
+  void on_readable() override;
+  void on_writable() override;
+  void take(std::size_t bytes);
   void process();
   bool make_room(std::size_t wanted);
   void head_done();
@@ -71,7 +75,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void on_timer(std::uint32_t tag) override;
 
   Worker& worker_;
-  net::Socket socket_;
+  net::Stream stream_;
   Where where_;
   std::shared_ptr<const Snapshot> snapshot_;  // the one under which the current request was admitted
   http::RequestReader reader_;
@@ -91,11 +95,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Instant arrived_at_{};
   Instant body_began_{};
   Phase phase_ = Phase::kReading;
-  bool reading_ = false;
-  bool restart_ = false;  // the pending read is being taken back
   bool head_known_ = false;
-  std::size_t read_at_ = 0;  // where the pending read writes
-  bool waiting_to_write_ = false;
   bool in_process_ = false;
   bool cut_ = false;  // the answer broke off
   bool admitted_ = false;

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/signalfd.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
+#include <array>
 #include <csignal>
 #include <cstring>
 
@@ -24,7 +26,19 @@ inference::Capabilities told_of_engine() {
   return {Capability::kTools, Capability::kImages, Capability::kAudio};
 }
 
+sigset_t our_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, number);
+  return signals;
+}
+
 }  // namespace
+
+void hold_signals() {
+  const sigset_t ours = our_signals();
+  pthread_sigmask(SIG_BLOCK, &ours, nullptr);
+}
 
 Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::path file, Hooks hooks)
     : common_(common),
@@ -32,9 +46,7 @@ Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::
       file_(std::move(file)),
       hooks_(std::move(hooks)),
       shard_(kControlShard),
-      door_(shard_),
-      signals_(shard_.loop().get_executor()),
-      watch_(shard_.loop().get_executor()) {}
+      door_(shard_) {}
 
 Control::~Control() {
   stop();
@@ -183,9 +195,7 @@ Result<void> Control::put_in_force(config::Settings settings) {
   return {};
 }
 
-// Signals are caught from here on: one that comes before the thread runs waits for it instead of ending the process.
 Result<void> Control::begin(config::Settings settings) {
-  await_signal();
   return put_in_force(std::move(settings));
 }
 
@@ -201,6 +211,9 @@ EndpointIndex Control::index_of(std::string_view endpoint) const {
 
 void Control::run() {
   shard_.post([this] {
+    const sigset_t ours = our_signals();
+    signals_.source.reset(::signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC));
+    THALWEG_CHECK(signals_.source && !shard_.loop().watch(signals_.source.handle(), EPOLLIN, signals_));
     watch_file();
     tick();
   });
@@ -351,45 +364,38 @@ void Control::reload(std::string_view why) {
 
 // Watches the folder, not the file: editors replace files, and a watch on the old one would see nothing more.
 void Control::watch_file() {
-  const int handle = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  net::Socket source(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   const auto folder = std::filesystem::absolute(file_).parent_path();
-  if (handle < 0 || ::inotify_add_watch(handle, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+  if (!source || ::inotify_add_watch(source.handle(), folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0 ||
+      shard_.loop().watch(source.handle(), EPOLLIN, file_events_)) {
     spdlog::warn("cannot watch {}: send SIGHUP after a change", folder.string());
-    if (handle >= 0) ::close(handle);
     return;
   }
-  watch_.assign(handle);
-  read_watch();
+  file_events_.source = std::move(source);
 }
 
-void Control::read_watch() {
-  watch_.async_read_some(net::asio::buffer(watch_buffer_), [this](const net::error_code& error, std::size_t bytes) {
-    if (error) return;
-    const std::string name = file_.filename();
-    for (std::size_t at = 0; at + sizeof(inotify_event) <= bytes;) {
-      inotify_event event{};
-      std::memcpy(&event, watch_buffer_.data() + at, sizeof event);
-      if (event.len != 0 && name == watch_buffer_.data() + at + sizeof event) {
-        shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
-      }
-      at += sizeof event + event.len;
+void Control::on_file_event() {
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  const ssize_t bytes = ::read(file_events_.source.handle(), buffer.data(), buffer.size());
+  const std::string name = file_.filename();
+  for (ssize_t at = 0; at + static_cast<ssize_t>(sizeof(inotify_event)) <= bytes;) {
+    inotify_event event{};
+    std::memcpy(&event, buffer.data() + at, sizeof event);
+    if (event.len != 0 && name == buffer.data() + at + sizeof event) {
+      shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
     }
-    read_watch();
-  });
+    at += static_cast<ssize_t>(sizeof event + event.len);
+  }
 }
 
-void Control::await_signal() {
-  net::error_code ignored;
-  for (const int number : {SIGHUP, SIGTERM, SIGINT}) signals_.add(number, ignored);
-  signals_.async_wait([this](const net::error_code& error, int number) {
-    if (error) return;
-    if (number == SIGHUP) {
-      reload("SIGHUP");
-    } else {
-      hooks_.on_stop();
-    }
-    await_signal();
-  });
+void Control::on_signal() {
+  signalfd_siginfo signal{};
+  if (::read(signals_.source.handle(), &signal, sizeof signal) != sizeof signal) return;
+  if (signal.ssi_signo == SIGHUP) {
+    reload("SIGHUP");
+  } else {
+    hooks_.on_stop();
+  }
 }
 
 }  // namespace thalweg::gateway

@@ -2,8 +2,6 @@
 // Shards get immutable snapshots posted; nothing here is on a request's way.
 #pragma once
 
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -19,6 +17,9 @@
 namespace thalweg::gateway {
 
 inline constexpr Duration kPublishPeriod = 100ms;
+
+/// From here on SIGHUP, SIGTERM and SIGINT wait for the control thread. Before any thread is started: they inherit it.
+void hold_signals();
 
 class Control final : private net::TimerOwner {
  public:
@@ -60,6 +61,15 @@ class Control final : private net::TimerOwner {
     std::shared_ptr<Snapshot> snapshot;
     Engines engines;
   };
+  // Calls one of our functions when a descriptor has something to read.
+  struct Ear final : net::Loop::Watcher {
+    using Heard = void (Control::*)();
+    Ear(Control& its_control, Heard what) : control(its_control), heard(what) {}
+    void on_events(std::uint32_t) override { (control.*heard)(); }
+    Control& control;
+    Heard heard;
+    net::Socket source;
+  };
   struct Watched {  // an endpoint's probing
     std::unique_ptr<Probe> probe;
     Instant next{};
@@ -77,8 +87,8 @@ class Control final : private net::TimerOwner {
   void on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail);
   void reload(std::string_view why);
   void watch_file();
-  void read_watch();
-  void await_signal();
+  void on_file_event();
+  void on_signal();
   EndpointIndex index_of(std::string_view endpoint) const;
 
   Common& common_;
@@ -97,9 +107,8 @@ class Control final : private net::TimerOwner {
   std::uint64_t next_generation_ = 1;
   net::Timer publish_timer_;
   net::Timer reload_timer_;
-  net::asio::basic_signal_set<net::Executor> signals_;
-  net::asio::posix::basic_stream_descriptor<net::Executor> watch_;
-  std::array<char, 4096> watch_buffer_{};
+  Ear signals_{*this, &Control::on_signal};
+  Ear file_events_{*this, &Control::on_file_event};
 };
 
 }  // namespace thalweg::gateway

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include <boost/asio/steady_timer.hpp>
 #include <charconv>
+#include <csignal>
 #include <fstream>
 #include <memory>
 
-#include "carry/http/message.h"
-#include "carry/net/client.h"
+#include "carry/gateway/call.h"
 
 namespace thalweg::gateway {
 
@@ -52,7 +51,7 @@ Result<Url> read_url(std::string_view text) {
   return url;
 }
 
-constexpr std::chrono::seconds kSilenceLimit(60);
+constexpr Duration kSilenceLimit = 60s;
 
 class Hasher {
  public:
@@ -66,87 +65,6 @@ class Hasher {
 
  private:
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
-
-class Fetching final : public net::ClientStream::Owner, public http::ResponseReader::Visitor {
- public:
-  Fetching(net::Loop& loop, std::ofstream& file, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
-      : stream_(loop), patience_(loop), reader_({}), file_(file), progress_(progress) {}
-  void start(const Url& url, net::TlsContext* tls) {
-    request_ =
-        fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: thalweg\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                    url.target, url.port == (url.tls ? 443 : 80) ? url.host : fmt::format("{}:{}", url.host, url.port));
-    await();
-    stream_.connect({.host = url.host, .port = url.port, .path = {}, .tls = url.tls}, tls, *this, nullptr);
-  }
-  void on_connected(const net::error_code& failed) override {
-    if (failed) return end(failed.message());
-    const std::string_view slices[] = {request_};
-    if (stream_.write(slices, *this, nullptr)) on_written({});
-  }
-  void on_written(const net::error_code& failed) override {
-    if (failed) return end(failed.message());
-    read();
-  }
-  void on_read(const net::error_code& failed, std::size_t bytes) override {
-    if (done_) return;
-    if (failed) {
-      if (!reader_.finish(*this)) end("the connection broke off");
-      return;
-    }
-    if (const auto advanced = reader_.advance({buffer_.data(), bytes}, *this); !advanced)
-      return end(advanced.error().message);
-    if (!done_) read();
-  }
-  void on_head(const http::ResponseHead& head) override {
-    status = head.status;
-    location = head.field("location");
-    const auto length = head.field("content-length");
-    std::from_chars(length.data(), length.data() + length.size(), total_);
-  }
-  void on_body(std::string_view bytes) override {
-    if (status != 200) return;
-    file_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    hasher.add(bytes);
-    got_ += bytes.size();
-    if (progress_) progress_(got_, total_);
-    if (!file_) end("the file cannot be written");
-  }
-  void on_end() override { end(""); }
-
-  std::uint16_t status = 0;
-  std::string location;
-  std::string error;
-  Hasher hasher;
-
- private:
-  void await() {
-    patience_.expires_after(kSilenceLimit);
-    patience_.async_wait([this](const net::error_code& cancelled) {
-      if (!cancelled) end("nothing came for a minute");
-    });
-  }
-  void read() {
-    await();
-    stream_.read(buffer_.data(), buffer_.size() - http::kPadding, *this, nullptr);
-  }
-  void end(std::string why) {
-    if (done_) return;
-    done_ = true;
-    patience_.cancel();
-    error = std::move(why);
-    stream_.close();
-  }
-  net::ClientStream stream_;
-  net::asio::steady_timer patience_;
-  http::ResponseReader reader_;
-  std::ofstream& file_;
-  const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
-  std::string request_;
-  std::string buffer_ = std::string(256 * 1024, '\0');
-  std::uint64_t got_ = 0;
-  std::uint64_t total_ = 0;
-  bool done_ = false;
 };
 
 }  // namespace
@@ -165,6 +83,7 @@ Result<Sha256> sha256_of(const std::filesystem::path& file) {
 
 Result<void> fetch(const std::string& url, const Sha256& expected, const std::filesystem::path& file,
                    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  std::signal(SIGPIPE, SIG_IGN);  // a server that hangs up is an error to read, not an end
   std::string address = url;
   const std::filesystem::path part = file.string() + ".part";
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
@@ -179,30 +98,55 @@ Result<void> fetch(const std::string& url, const Sha256& expected, const std::fi
       if (!made) return std::unexpected(made.error());
       tls = std::move(*made);
     }
-    net::Loop loop(1);
-    Fetching fetching(loop, out, progress);
-    fetching.start(*read, tls.get());
-    loop.run();
+    std::uint16_t status = 0;
+    std::string location;
+    std::uint64_t got = 0;
+    std::uint64_t total = 0;
+    Hasher hasher;
+    const bool usual_port = read->port == (read->tls ? 443 : 80);
+    const auto called =
+        call({.address = {.host = read->host, .port = read->port, .path = {}, .tls = read->tls},
+              .tls = tls.get(),
+              .request = fmt::format(
+                  "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: thalweg\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                  read->target, usual_port ? read->host : fmt::format("{}:{}", read->host, read->port)),
+              .silence_limit = kSilenceLimit,
+              .on_head =
+                  [&](const http::ResponseHead& head) {
+                    status = head.status;
+                    location = head.field("location");
+                    const auto length = head.field("content-length");
+                    std::from_chars(length.data(), length.data() + length.size(), total);
+                  },
+              .on_body =
+                  [&](std::string_view bytes) {
+                    if (status != 200) return true;
+                    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+                    hasher.add(bytes);
+                    got += bytes.size();
+                    if (progress) progress(got, total);
+                    return static_cast<bool>(out);  // a full disk is told below
+                  }});
     out.close();
     std::error_code failed;
     const auto give_up = [&](ErrorCode code, std::string why) {
       std::filesystem::remove(part, failed);
       return fail(code, std::move(why));
     };
-    if (!fetching.error.empty()) return give_up(ErrorCode::kIo, fmt::format("{}: {}", address, fetching.error));
+    if (!called) return give_up(ErrorCode::kIo, fmt::format("{}: {}", address, called.error().message));
     if (!out)
       return give_up(ErrorCode::kIo, fmt::format("{} cannot be written whole; is the disk full?", part.string()));
-    if (fetching.status >= 300 && fetching.status < 400 && !fetching.location.empty()) {
-      address = fetching.location.starts_with('/') ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http",
-                                                                 read->host, read->port, fetching.location)
-                                                   : fetching.location;
+    if (status >= 300 && status < 400 && !location.empty()) {
+      address = location.starts_with('/')
+                    ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http", read->host, read->port, location)
+                    : location;
       continue;
     }
-    if (fetching.status != 200) return give_up(ErrorCode::kIo, fmt::format("{}: status {}", address, fetching.status));
-    const Sha256 got = fetching.hasher.end();
-    if (got != expected) {
-      return give_up(ErrorCode::kCorrupt,
-                     fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(got), to_hex(expected)));
+    if (status != 200) return give_up(ErrorCode::kIo, fmt::format("{}: status {}", address, status));
+    const Sha256 found = hasher.end();
+    if (found != expected) {
+      return give_up(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected {}", address,
+                                                      to_hex(found), to_hex(expected)));
     }
     std::filesystem::rename(part, file, failed);
     if (failed) return fail(ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()));

@@ -49,12 +49,11 @@ std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker
   return telemetry::render_prometheus(shards, figures);
 }
 
-void refuse_connection(net::Socket socket) {
+void refuse_connection(const net::Socket& socket) {
   static constexpr std::string_view kFull[] = {
       "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"};
-  net::error_code ignored;
-  net::send_gathered(socket, kFull, 0, ignored);
-  socket.shutdown(net::Socket::shutdown_send, ignored);
+  net::send_gathered(socket.handle(), kFull);
+  ::shutdown(socket.handle(), SHUT_WR);
 }
 
 }  // namespace
@@ -79,6 +78,7 @@ Result<void> check_listen(const config::Settings& settings, bool insecure_listen
 int serve(const ServeOptions& options) {
   const Instant started = MonotonicClock::now();
   std::signal(SIGPIPE, SIG_IGN);
+  hold_signals();
   spdlog::set_default_logger(spdlog::stderr_color_mt("thalweg"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
 
@@ -171,7 +171,7 @@ int serve(const ServeOptions& options) {
     if (common.connections.fetch_add(1, std::memory_order_relaxed) >= limits.connections || common.draining) {
       common.connections.fetch_sub(1, std::memory_order_relaxed);
       shard.connections.fetch_sub(1, std::memory_order_relaxed);
-      refuse_connection(std::move(socket));
+      refuse_connection(socket);
       return;
     }
     workers[shard.index()]->open(std::move(socket));

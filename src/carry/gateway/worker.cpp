@@ -76,10 +76,10 @@ void Worker::open(net::Socket socket) {
     shard.connections.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
-  const auto connection = std::make_shared<Connection>(*this, std::move(socket));
-  connections_.push_front(connection);
-  connection->start(connections_.begin());
   metrics.connections_opened.add();
+  const auto connection = std::make_shared<Connection>(*this);
+  connections_.push_front(connection);
+  connection->start(std::move(socket), connections_.begin());
 }
 
 void Worker::closed(Connection& connection) {

@@ -5,17 +5,15 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/ssl.hpp>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
-
-#include "carry/net/loop.h"
 
 namespace thalweg::net {
 
@@ -39,15 +37,17 @@ class Authority {
 
   enum class Validity { kNow, kPast };
   /// A server's context with a certificate for `names`, in OpenSSL's form: "DNS:localhost,IP:127.0.0.1".
-  std::unique_ptr<asio::ssl::context> serve_as(const std::string& names, Validity validity = Validity::kNow) const {
+  using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
+  Context serve_as(const std::string& names, Validity validity = Validity::kNow) const {
     const Key key(EVP_EC_gen("P-256"), EVP_PKEY_free);
     const Certificate leaf(make("Thalweg test server", key.get(), 2), X509_free);
     if (validity == Validity::kPast) X509_gmtime_adj(X509_getm_notAfter(leaf.get()), -3600);
     extend(leaf.get(), NID_subject_alt_name, names.c_str());
     X509_sign(leaf.get(), key_.get(), EVP_sha256());
-    auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-    SSL_CTX_use_certificate(context->native_handle(), leaf.get());
-    SSL_CTX_use_PrivateKey(context->native_handle(), key.get());
+    Context context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+    SSL_CTX_set_mode(context.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_use_certificate(context.get(), leaf.get());
+    SSL_CTX_use_PrivateKey(context.get(), key.get());
     return context;
   }
 

@@ -1,16 +1,15 @@
-// Outgoing connections: TCP, TLS over TCP, or a UNIX socket. Included only by the rooms that may open one: `upstream`,
-// gateway/outside.cpp and cli/local.cpp (to our own gateway).
+// Outgoing connections: TCP, TLS over TCP, or a UNIX socket. Included only by the rooms that may open one: `upstream`
+// and gateway/call.cpp.
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <span>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/result.h"
-#include "carry/net/loop.h"
+#include "carry/net/resolver.h"
+#include "carry/net/stream.h"
+#include "carry/net/tls.h"
 
 namespace thalweg::net {
 
@@ -23,54 +22,39 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
-/// Verifies servers: TLS 1.2 or newer, chain and host name checked, no way to switch that off. One a shard and CA file
-/// (OpenSSL 3.0 contends on a shared one).
-class TlsContext {
+class ClientStream final : public Stream {
  public:
-  /// `ca_file` empty: the system's store. kIo when the file cannot be read.
-  static Result<std::unique_ptr<TlsContext>> make(const std::string& ca_file);
-  ~TlsContext();
-  struct Impl;
-  Impl& impl() { return *impl_; }
-
- private:
-  explicit TlsContext(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
-};
-
-/// One connection. All calls and callbacks on the loop's thread; callbacks never come from inside a call.
-class ClientStream {
- public:
-  class Owner {
+  class Owner : public Stream::Owner {
    public:
-    virtual void on_connected(const error_code& error) = 0;
-    virtual void on_written(const error_code& error) = 0;
-    virtual void on_read(const error_code& error, std::size_t bytes) = 0;
+    /// Once for connect(), unless the stream is closed before; over TLS after the handshake.
+    virtual void on_connected(std::error_code error) = 0;
 
    protected:
     ~Owner() = default;
   };
 
-  explicit ClientStream(Loop& loop);
-  ~ClientStream();
-  ClientStream(const ClientStream&) = delete;
-  ClientStream& operator=(const ClientStream&) = delete;
-
-  /// `keep` is held alive until each callback has come. `tls` is needed where the address says so.
-  void connect(const Address& address, TlsContext* tls, Owner& owner, std::shared_ptr<void> keep);
-  /// Writes all slices; true when they are out at once (no callback comes), else on_written follows. The slices' bytes
-  /// must hold until then.
-  bool write(std::span<const std::string_view> slices, Owner& owner, std::shared_ptr<void> keep);
-  /// on_read follows: some bytes, or `eof` where the server ended in good order, or another error; a TLS session that
-  /// ends without its close_notify is such an error, for anyone on the way could have cut it.
-  void read(char* data, std::size_t size, Owner& owner, std::shared_ptr<void> keep);
-  /// Closes at once; pending callbacks come with operation_aborted. A TLS session is cut, not shut down: answers are
-  /// framed.
+  ClientStream(Loop& loop, Owner& owner) : Stream(loop, owner), owner_(owner) {}
+  ~ClientStream() override { close(); }
+  /// Tries a name's addresses one after the other. `tls` is needed where the address says so, and outlives the stream.
+  void connect(const Address& address, const TlsContext* tls);
   void close();
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  enum class Phase : std::uint8_t { kIdle, kConnecting, kFailed, kHandshaking, kReady };
+  void on_events(std::uint32_t events) override;
+  void try_next(std::error_code last);
+  void connected();
+  void shake_hands();
+  void finish(std::error_code error);
+
+  Owner& owner_;
+  const TlsContext* tls_ = nullptr;
+  std::string host_;
+  std::optional<Lookup> lookup_;
+  std::vector<SocketAddress> candidates_;
+  std::size_t next_candidate_ = 0;
+  std::error_code error_;
+  Phase phase_ = Phase::kIdle;
 };
 
 }  // namespace thalweg::net

@@ -9,20 +9,21 @@
 #include <cerrno>
 #include <span>
 #include <string_view>
-#include <vector>
-
-#include "carry/net/loop.h"
+#include <system_error>
 
 namespace thalweg::net {
 
 inline constexpr std::size_t kSlicesPerWrite = 64;
 
-/// Sends as much of the slices, from byte `offset` of their sum on, as the socket takes now. Returns the bytes taken; 0
-/// with would_block in `error` when it takes none.
-inline std::size_t send_gathered(Socket& socket, std::span<const std::string_view> slices, std::size_t offset,
-                                 error_code& error) {
-  std::size_t sent = 0;
-  error = {};
+/// What a write came to: fewer bytes than there were and no error means that the socket takes no more now.
+struct Written {
+  std::size_t bytes = 0;
+  std::error_code error;
+};
+
+/// Sends as much of the slices, from byte `offset` of their sum on, as the socket takes now.
+inline Written send_gathered(int socket, std::span<const std::string_view> slices, std::size_t offset = 0) {
+  Written written;
   std::size_t first = 0;
   while (first < slices.size() && offset >= slices[first].size()) offset -= slices[first++].size();
   while (first < slices.size()) {
@@ -38,22 +39,18 @@ inline std::size_t send_gathered(Socket& socket, std::span<const std::string_vie
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = count;
-    const ssize_t n = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
-      error = error_code(errno, boost::system::system_category());
-      if (errno == EAGAIN) error = boost::asio::error::would_block;
-      return sent;
+      if (errno != EAGAIN) written.error = {errno, std::system_category()};
+      return written;
     }
-    sent += static_cast<std::size_t>(n);
-    if (static_cast<std::size_t>(n) < wanted) {
-      error = boost::asio::error::would_block;
-      return sent;
-    }
+    written.bytes += static_cast<std::size_t>(n);
+    if (static_cast<std::size_t>(n) < wanted) return written;
     first += count;
     offset = 0;
   }
-  return sent;
+  return written;
 }
 
 }  // namespace thalweg::net

@@ -1,67 +1,76 @@
 #include "carry/net/listener.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "carry/net/resolver.h"
 
 namespace thalweg::net {
 
 namespace {
-using Tcp = asio::ip::tcp;
-using Acceptor = asio::basic_socket_acceptor<Tcp, Executor>;
-using TcpSocket = asio::basic_stream_socket<Tcp, Executor>;
 constexpr Duration kAcceptPause = 100ms;  // after running out of file descriptors
+constexpr int kAcceptsPerTurn = 64;
+constexpr int kBacklog = 1024;
 }  // namespace
 
-struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner {
+struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner, Loop::Watcher {
   Impl(std::span<Shard* const> all, OnConnection callback)
-      : shards(all.begin(), all.end()),
-        on_connection(std::move(callback)),
-        acceptor(shards.front()->loop().get_executor()) {}
+      : shards(all.begin(), all.end()), on_connection(std::move(callback)) {}
 
-  void accept() {
-    acceptor.async_accept([self = shared_from_this()](const error_code& error, TcpSocket socket) {
-      if (error == asio::error::operation_aborted || !self->acceptor.is_open()) return;
-      if (error) {  // out of descriptors or a connection that is gone already: the listener lives on
-        self->shards.front()->timers().start(self->pause, kAcceptPause, *self, 0);
-        return;
+  Loop& loop() { return shards.front()->loop(); }
+
+  void watch() {
+    if (acceptor && loop().watch(acceptor.handle(), EPOLLIN, *this)) rest();
+  }
+
+  // Out of descriptors or of memory: the listener lives on.
+  void rest() { loop().timers().start(pause, kAcceptPause, *this, 0); }
+
+  void on_events(std::uint32_t) override {
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+      Socket socket(::accept4(acceptor.handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      if (socket) {
+        place(std::move(socket));
+        continue;
       }
-      self->place(std::move(socket));
-      self->accept();
-    });
+      if (errno == EAGAIN) return;
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      loop().forget(acceptor.handle(), *this);
+      rest();
+      return;
+    }
   }
 
-  void on_timer(std::uint32_t) override {
-    if (acceptor.is_open()) accept();
-  }
+  void on_timer(std::uint32_t) override { watch(); }
 
-  void place(TcpSocket socket) {
-    error_code ignored;
-    socket.set_option(Tcp::no_delay(true), ignored);
+  void place(Socket socket) {
+    const int on = 1;
+    ::setsockopt(socket.handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     Shard& least = **std::ranges::min_element(
         shards, {}, [](const Shard* shard) { return shard->connections.load(std::memory_order_relaxed); });
     least.connections.fetch_add(1, std::memory_order_relaxed);
-    const auto protocol = asio::generic::stream_protocol(socket.local_endpoint(ignored).protocol());
-    const int handle = socket.release(ignored);
-    if (ignored) {
-      least.connections.fetch_sub(1, std::memory_order_relaxed);
-      return;
-    }
-    least.post([self = shared_from_this(), &least, handle, protocol] {
-      Socket moved(least.loop().get_executor(), protocol, handle);
-      error_code error;
-      moved.native_non_blocking(true, error);
+    least.post([self = shared_from_this(), &least, moved = std::move(socket)]() mutable {
       self->on_connection(least, std::move(moved));
     });
   }
 
+  void close() {
+    pause.stop();
+    if (!acceptor) return;
+    loop().forget(acceptor.handle(), *this);
+    acceptor.reset();
+  }
+
   std::vector<Shard*> shards;
   OnConnection on_connection;
-  Acceptor acceptor;
+  Socket acceptor;
   std::uint16_t port = 0;
   Timer pause;
 };
@@ -73,37 +82,35 @@ Listener::~Listener() {
 
 Result<std::unique_ptr<Listener>> Listener::open(const std::string& host, std::uint16_t port,
                                                  std::span<Shard* const> shards, OnConnection on_connection) {
-  error_code error;
-  auto impl = std::make_shared<Impl>(shards, std::move(on_connection));
-  const auto address = asio::ip::make_address(host, error);
-  const auto give_up = [&](std::string_view what) {
-    return fail(ErrorCode::kIo,
-                fmt::format("cannot {} {}:{}: {}{}", what, host, port, error.message(),
-                            error == asio::error::address_in_use
-                                ? "; another program listens there: stop it or choose another with --listen"
-                                : ""));
+  const auto give_up = [&](std::string_view why) {
+    return fail(ErrorCode::kIo, fmt::format("cannot listen on {}:{}: {}", host, port, why));
   };
-  if (error) return give_up("listen on");
-  const Tcp::endpoint endpoint(address, port);
-  impl->acceptor.open(endpoint.protocol(), error);
-  if (!error) impl->acceptor.set_option(Acceptor::reuse_address(true), error);
-  if (!error) impl->acceptor.bind(endpoint, error);
-  if (!error) impl->acceptor.listen(1024, error);
-  if (!error) impl->port = impl->acceptor.local_endpoint(error).port();
-  if (error) return give_up("listen on");
+  auto addresses = numeric_address(host, port);
+  if (addresses.empty()) return give_up("it is not an IP address");
+  SocketAddress& address = addresses.front();
+  auto impl = std::make_shared<Impl>(shards, std::move(on_connection));
+  Socket acceptor(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  if (!acceptor || ::setsockopt(acceptor.handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      ::bind(acceptor.handle(), address.get(), address.size) != 0 || ::listen(acceptor.handle(), kBacklog) != 0 ||
+      ::getsockname(acceptor.handle(), reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) {
+    const std::string why = std::system_category().message(errno);
+    return give_up(
+        errno == EADDRINUSE ? why + "; another program listens there: stop it or choose another with --listen" : why);
+  }
+  // The port stands at the same place in both families.
+  static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+  impl->port = ntohs(reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
+  impl->acceptor = std::move(acceptor);
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
 }
 
 void Listener::start() {
-  impl_->shards.front()->post([impl = impl_] { impl->accept(); });
+  impl_->shards.front()->post([impl = impl_] { impl->watch(); });
 }
 
 void Listener::close() {
-  impl_->shards.front()->post([impl = impl_] {
-    error_code ignored;
-    impl->acceptor.close(ignored);
-    impl->pause.stop();
-  });
+  impl_->shards.front()->post([impl = impl_] { impl->close(); });
 }
 
 std::uint16_t Listener::port() const {

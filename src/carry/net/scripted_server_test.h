@@ -2,18 +2,16 @@
 // does what the test tells it; it listens on loopback with a port of the system's choice, or on a UNIX socket.
 #pragma once
 
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/write.hpp>
 #include <chrono>
 #include <cstdint>
-#include <deque>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,12 +22,13 @@
 
 namespace thalweg::net {
 
-/// Runs the loop until `done()`; false when that takes so long that it will not come. The loop has work of its own.
+/// Runs the loop until `done()`; false when that takes so long that it will not come.
 template <class Done>
 bool run_until(Loop& loop, Done done) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (!done()) {
-    if (loop.run_one_until(deadline) == 0) return false;
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    loop.turn(100ms);
   }
   return true;
 }
@@ -37,146 +36,135 @@ bool run_until(Loop& loop, Done done) {
 /// Runs what can run now. Loopback hands bytes over inside the system call, so what was sent before has arrived
 /// afterwards.
 inline void run_ready(Loop& loop) {
-  while (loop.poll() != 0) {
+  while (loop.turn(0ms) != 0) {
   }
 }
 
-class ScriptedServer {
+/// A TCP socket bound to a port of 127.0.0.1 that the system chose; it does not listen, and nobody else gets the port.
+struct BoundSocket {
+  Socket socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  std::uint16_t port = 0;
+  BoundSocket() {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof name;
+    if (::bind(socket.handle(), reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
+        ::getsockname(socket.handle(), reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+      socket.reset();
+    }
+    port = ntohs(name.sin_port);
+  }
+};
+
+class ScriptedServer final : Loop::Watcher {
  public:
-  class Peer : public std::enable_shared_from_this<Peer> {
+  class Peer final : Stream, Stream::Owner {
    public:
-    Peer(Socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
-      if (tls != nullptr) tls_ = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *tls);
+    Peer(Loop& loop, Socket socket, SSL_CTX* tls) : Stream(loop, *this) {
+      (void)open(std::move(socket));
+      if (tls != nullptr) {
+        use(SSL_new(tls));
+        SSL_set_accept_state(session());
+      }
+      want_read();
     }
     std::string received;
     bool gone = false;        // the client closed or reset the connection
     bool handshaken = false;  // the TLS handshake ended, well or not
 
     void send(std::string text) {
-      unsent_.push_back(std::move(text));
-      if (unsent_.size() == 1) write();
+      unsent_ += text;
+      on_writable();
     }
     /// Everything sent has been taken by the system.
     bool sent() const { return unsent_.empty(); }
-    /// After at most one more read.
-    void stop_reading() { reads_ = false; }
+    void stop_reading() {
+      reads_ = false;
+      unwant_read();
+    }
     void read_on() {
       reads_ = true;
-      read();
+      want_read();
     }
     /// TLS only: says that nothing more comes. The connection stays.
-    void end_session() {
-      tls_->async_shutdown([self = shared_from_this()](const error_code&) {});
-    }
+    void end_session() { SSL_shutdown(session()); }
     /// The connection ends in good order, now; a TLS session is cut.
-    void close() {
-      error_code ignored;
-      socket_.close(ignored);
-    }
+    void close() { Stream::close(); }
     void reset() {
-      error_code ignored;
-      socket_.set_option(Socket::linger(true, 0), ignored);
-      socket_.close(ignored);
-    }
-    void begin() {
-      if (!tls_) {
-        read();
-        return;
-      }
-      tls_->async_handshake(asio::ssl::stream_base::server, [self = shared_from_this()](const error_code& error) {
-        self->handshaken = true;
-        if (error) {
-          self->gone = true;
-          self->close();
-        } else {
-          self->read();
-        }
-      });
+      reset_on_close();
+      Stream::close();
     }
 
    private:
-    void read() {
-      if (reading_ || !reads_ || !socket_.is_open()) return;
-      reading_ = true;
-      const auto done = [self = shared_from_this()](const error_code& error, std::size_t bytes) {
-        self->reading_ = false;
-        self->received.append(self->buffer_.data(), bytes);
-        self->gone = self->gone || error;
-        if (!error) self->read();
-      };
-      if (tls_) {
-        tls_->async_read_some(asio::buffer(buffer_), done);
-      } else {
-        socket_.async_read_some(asio::buffer(buffer_), done);
+    void on_readable() override {
+      const Taken taken = read(buffer_.data(), buffer_.size());
+      const bool over = taken.state == Taken::State::kEnd || taken.state == Taken::State::kBroken;
+      if (session() != nullptr && !handshaken && (over || SSL_is_init_finished(session()))) {
+        handshaken = true;
+        on_writable();
       }
+      if (taken.state == Taken::State::kBytes) received.append(buffer_.data(), taken.bytes);
+      gone = gone || over;
+      if (reads_ && !over) want_read();
     }
-    void write() {
-      const auto done = [self = shared_from_this()](const error_code& error, std::size_t) {
-        if (error) return;
-        self->unsent_.pop_front();
-        if (!self->unsent_.empty()) self->write();
-      };
-      if (tls_) {
-        asio::async_write(*tls_, asio::buffer(unsent_.front()), done);
-      } else {
-        asio::async_write(socket_, asio::buffer(unsent_.front()), done);
-      }
+    void on_writable() override {
+      if (unsent_.empty() || !is_open()) return;
+      const std::string_view slices[] = {unsent_};
+      unsent_.erase(0, write(slices).bytes);
+      if (!unsent_.empty()) want_write();
     }
 
-    Socket socket_;
-    std::unique_ptr<asio::ssl::stream<Socket&>> tls_;
-    std::deque<std::string> unsent_;
+    std::string unsent_;
     std::array<char, 64 * 1024> buffer_;
     bool reads_ = true;
-    bool reading_ = false;
   };
 
-  explicit ScriptedServer(Loop& loop, asio::ssl::context* tls = nullptr)
-      : ScriptedServer(loop, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0), tls) {}
-  ScriptedServer(Loop& loop, const std::string& path)
-      : ScriptedServer(loop, asio::local::stream_protocol::endpoint(path), nullptr) {
-    path_ = path;
+  explicit ScriptedServer(Loop& loop, SSL_CTX* tls = nullptr) : loop_(loop), tls_(tls) {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listen(AF_INET, name);
+    socklen_t size = sizeof name;
+    ::getsockname(acceptor_.handle(), reinterpret_cast<sockaddr*>(&name), &size);
+    port_ = ntohs(name.sin_port);
   }
+  ScriptedServer(Loop& loop, const std::string& path) : loop_(loop), tls_(nullptr), path_(path) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    std::memcpy(name.sun_path, path.data(), path.size());
+    listen(AF_UNIX, name);
+  }
+  ~ScriptedServer() override { loop_.forget(acceptor_.handle(), *this); }
 
   /// Of a client that knows it by its number.
   Address address() const {
-    return {.host = path_.empty() ? "127.0.0.1" : "", .port = port(), .path = path_, .tls = tls_ != nullptr};
+    return {.host = path_.empty() ? "127.0.0.1" : "", .port = port_, .path = path_, .tls = tls_ != nullptr};
   }
-  std::uint16_t port() const {
-    if (!path_.empty()) return 0;
-    sockaddr_in name{};
-    socklen_t size = sizeof name;
-    ::getsockname(const_cast<Acceptor&>(acceptor_).native_handle(), reinterpret_cast<sockaddr*>(&name), &size);
-    return ntohs(name.sin_port);
-  }
+  std::uint16_t port() const { return port_; }
   std::size_t accepted() const { return peers_.size(); }
   Peer& peer(std::size_t index) { return *peers_.at(index); }
   Peer& last() { return *peers_.back(); }
 
  private:
-  using Protocol = asio::generic::stream_protocol;
-  using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
-
-  ScriptedServer(Loop& loop, const Protocol::endpoint& endpoint, asio::ssl::context* tls)
-      : acceptor_(loop.get_executor()), tls_(tls) {
-    acceptor_.open(endpoint.protocol());
-    acceptor_.bind(endpoint);
-    acceptor_.listen();
-    accept();
+  template <class Name>
+  void listen(int family, const Name& name) {
+    acceptor_.reset(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    THALWEG_CHECK(::bind(acceptor_.handle(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+    THALWEG_CHECK(::listen(acceptor_.handle(), 128) == 0);
+    THALWEG_CHECK(!loop_.watch(acceptor_.handle(), EPOLLIN, *this));
   }
-  void accept() {
-    acceptor_.async_accept([this](const error_code& error, Socket socket) {
-      if (error) return;
-      peers_.push_back(std::make_shared<Peer>(std::move(socket), tls_));
-      peers_.back()->begin();
-      accept();
-    });
+  void on_events(std::uint32_t) override {
+    Socket socket(::accept4(acceptor_.handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket) peers_.push_back(std::make_unique<Peer>(loop_, std::move(socket), tls_));
   }
 
-  Acceptor acceptor_;
-  asio::ssl::context* tls_;
+  Loop& loop_;
+  SSL_CTX* tls_;
   std::string path_;
-  std::vector<std::shared_ptr<Peer>> peers_;
+  std::uint16_t port_ = 0;
+  Socket acceptor_;
+  std::vector<std::unique_ptr<Peer>> peers_;
 };
 
 }  // namespace thalweg::net

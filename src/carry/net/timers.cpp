@@ -8,8 +8,6 @@ void Timer::stop() {
   if (wheel_ != nullptr) wheel_->unlink(*this);
 }
 
-TimerWheel::TimerWheel(Loop& loop) : loop_(loop), sleeper_(loop.get_executor()), epoch_(MonotonicClock::now()) {}
-
 TimerWheel::~TimerWheel() {
   for (Timer*& head : slots_) {
     while (head != nullptr) unlink(*head);
@@ -23,6 +21,10 @@ std::uint64_t TimerWheel::tick_of(Instant instant) const {
 void TimerWheel::start(Timer& timer, Duration after, TimerOwner& owner, std::uint32_t tag) {
   timer.stop();
   const Instant now = MonotonicClock::now();
+  if (count_ == 0) {
+    current_ = std::max(current_, tick_of(now));
+    next_ = UINT64_MAX;
+  }
   // One tick more than the division gives: never early.
   const std::uint64_t due = std::max(tick_of(now + std::max(after, Duration::zero())) + 1, current_);
   Timer*& head = slots_[due % kSlots];
@@ -35,7 +37,7 @@ void TimerWheel::start(Timer& timer, Duration after, TimerOwner& owner, std::uin
   if (head != nullptr) head->previous_ = &timer.next_;
   head = &timer;
   ++count_;
-  if (due < sleeping_to_) sleep();
+  next_ = std::min(next_, current_ + (due - current_) % kSlots);
 }
 
 void TimerWheel::unlink(Timer& timer) {
@@ -47,28 +49,21 @@ void TimerWheel::unlink(Timer& timer) {
   --count_;
 }
 
-// Sleeps to the next occupied slot. A timer due in a later round of the wheel wakes us once a round: about every five
-// seconds.
-void TimerWheel::sleep() {
-  if (count_ == 0) {
-    sleeping_to_ = UINT64_MAX;
-    return;
-  }
-  const std::uint64_t now = std::max(current_, tick_of(MonotonicClock::now()));
-  std::uint64_t next = current_;
-  while (next < current_ + kSlots && slots_[next % kSlots] == nullptr) ++next;
-  next = std::max(next, now);
-  if (next >= sleeping_to_ && sleeping_to_ >= now) return;
-  sleeping_to_ = next;
-  sleeper_.expires_after((epoch_ + next * kTimerTick) - MonotonicClock::now() + 1us);
-  sleeper_.async_wait([this](const error_code& error) {
-    if (!error) wake();
-  });
+Duration TimerWheel::until_next() {
+  if (count_ == 0) return Duration::max();
+  next_ = std::max(next_, current_);
+  while (slots_[next_ % kSlots] == nullptr) ++next_;
+  return std::max<Duration>(Duration::zero(), (epoch_ + next_ * kTimerTick) - MonotonicClock::now());
 }
 
-void TimerWheel::wake() {
-  sleeping_to_ = UINT64_MAX;
+std::size_t TimerWheel::fire() {
+  if (count_ == 0) return 0;
   const std::uint64_t now = tick_of(MonotonicClock::now());
+  std::size_t count = 0;
+  if (now < next_) {
+    current_ = std::max(current_, now + 1);
+    return 0;
+  }
   // After a long sleep one round covers every slot.
   const std::uint64_t last = std::min(now, current_ + kSlots - 1);
   for (std::uint64_t tick = current_; tick <= last; ++tick) {
@@ -81,13 +76,15 @@ void TimerWheel::wake() {
         const std::uint32_t tag = timer->tag_;
         unlink(*timer);
         owner->on_timer(tag);
+        ++count;
         fired = true;
         break;
       }
     }
   }
-  current_ = now + 1;
-  sleep();
+  // What is left in those slots is due in a later round.
+  current_ = next_ = now + 1;
+  return count;
 }
 
 }  // namespace thalweg::net

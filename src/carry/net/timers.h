@@ -1,14 +1,11 @@
 // Timers of one shard: a hashed wheel. Starting, stopping and restarting cost a few pointer writes and no system call
-// (each Asio timer would cost one); a deadline fires up to one tick late, never early.
+// at all; the loop asks when the next is due before it sleeps. A deadline fires up to one tick late, never early.
 #pragma once
 
 #include <array>
-#include <bitset>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <cstdint>
 
 #include "base/units.h"
-#include "carry/net/loop.h"
 
 namespace thalweg::net {
 
@@ -47,29 +44,28 @@ class Timer {
 
 class TimerWheel {
  public:
-  explicit TimerWheel(Loop& loop);
+  TimerWheel() : epoch_(MonotonicClock::now()) {}
   ~TimerWheel();
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
   /// Starts or restarts. The owner is called on the shard's thread unless the timer is stopped before.
   void start(Timer& timer, Duration after, TimerOwner& owner, std::uint32_t tag);
+  /// How long until fire() may have something to do: Duration::max() when no timer runs. A timer due in a later round
+  /// of the wheel gives its slot's time in this one, so whoever waits wakes once a round: about every five seconds.
+  Duration until_next();
+  /// Calls the owners of what is due. How many those were.
+  std::size_t fire();
 
  private:
   friend class Timer;
   static constexpr std::size_t kSlots = 512;
   std::uint64_t tick_of(Instant instant) const;
   void unlink(Timer& timer);
-  void sleep();
-  void wake();
 
-  Loop& loop_;
-  // A plain steady clock timer drives the wheel, at the next occupied slot.
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>
-      sleeper_;
   Instant epoch_;
   std::uint64_t current_ = 0;  // ticks before this one have fired
-  std::uint64_t sleeping_to_ = UINT64_MAX;
+  std::uint64_t next_ = 0;     // the slots from current_ up to this tick are empty
   std::size_t count_ = 0;
   std::array<Timer*, kSlots> slots_{};
 };

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace thalweg::net {
@@ -17,16 +19,23 @@ struct Recorder : TimerOwner {
   }
 };
 
+// As the loop does: sleeps until something may be due, until no timer runs.
+void run(TimerWheel& wheel) {
+  for (Duration next = wheel.until_next(); next != Duration::max(); next = wheel.until_next()) {
+    std::this_thread::sleep_for(next);
+    wheel.fire();
+  }
+}
+
 TEST(TimerWheel, FiresInOrderAndNeverEarly) {
-  Loop loop(1);
-  TimerWheel wheel(loop);
+  TimerWheel wheel;
   Recorder recorder;
   Timer a, b, c;
   const Instant begin = MonotonicClock::now();
   wheel.start(a, 60ms, recorder, 1);
   wheel.start(b, 20ms, recorder, 2);
   wheel.start(c, 0ms, recorder, 3);
-  loop.run();
+  run(wheel);
   ASSERT_EQ(recorder.fired.size(), 3u);
   EXPECT_EQ(recorder.fired[0].first, 3u);
   EXPECT_EQ(recorder.fired[1].first, 2u);
@@ -36,34 +45,31 @@ TEST(TimerWheel, FiresInOrderAndNeverEarly) {
 }
 
 TEST(TimerWheel, AStoppedTimerNeverFires) {
-  Loop loop(1);
-  TimerWheel wheel(loop);
+  TimerWheel wheel;
   Recorder recorder;
   Timer a, b;
   wheel.start(a, 10ms, recorder, 1);
   wheel.start(b, 30ms, recorder, 2);
   a.stop();
-  loop.run();
+  run(wheel);
   ASSERT_EQ(recorder.fired.size(), 1u);
   EXPECT_EQ(recorder.fired[0].first, 2u);
 }
 
 TEST(TimerWheel, RestartingMovesTheDeadline) {
-  Loop loop(1);
-  TimerWheel wheel(loop);
+  TimerWheel wheel;
   Recorder recorder;
   Timer a;
   const Instant begin = MonotonicClock::now();
   wheel.start(a, 10ms, recorder, 1);
   wheel.start(a, 80ms, recorder, 1);
-  loop.run();
+  run(wheel);
   ASSERT_EQ(recorder.fired.size(), 1u);
   EXPECT_GE(recorder.fired[0].second - begin, 80ms);
 }
 
 TEST(TimerWheel, AnOwnerMayStopAndStartTimersOfTheSameSlotWhileOneFires) {
-  Loop loop(1);
-  TimerWheel wheel(loop);
+  TimerWheel wheel;
   Recorder recorder;
   Timer a, b, c;
   recorder.then = [&](std::uint32_t tag) {
@@ -75,21 +81,51 @@ TEST(TimerWheel, AnOwnerMayStopAndStartTimersOfTheSameSlotWhileOneFires) {
   };
   wheel.start(a, 10ms, recorder, 1);
   wheel.start(b, 10ms, recorder, 2);
-  loop.run();
+  run(wheel);
   ASSERT_EQ(recorder.fired.size(), 2u);  // one of a and b, then c
   EXPECT_EQ(recorder.fired[1].first, 3u);
 }
 
+TEST(TimerWheel, WakesOnceARoundForATimerOfALaterRound) {
+  TimerWheel wheel;
+  Recorder recorder;
+  Timer far;
+  wheel.start(far, 60s, recorder, 1);
+  const Duration next = wheel.until_next();
+  EXPECT_GT(next, 0ms);
+  EXPECT_LE(next, 512 * kTimerTick);
+  EXPECT_EQ(wheel.fire(), 0u);
+  EXPECT_TRUE(far.running());
+}
+
+// What comes sooner than what is awaited shortens the sleep, whichever slot it falls into.
+TEST(TimerWheel, ASoonerTimerShortensTheSleep) {
+  TimerWheel wheel;
+  Recorder recorder;
+  Timer far, near;
+  wheel.start(far, 4s, recorder, 1);
+  EXPECT_GT(wheel.until_next(), 3s);
+  wheel.start(near, 100ms, recorder, 2);
+  EXPECT_LE(wheel.until_next(), 110ms);
+  near.stop();
+  EXPECT_LE(wheel.until_next(), 4010ms);
+}
+
+TEST(TimerWheel, SleepsForEverWithoutTimers) {
+  TimerWheel wheel;
+  EXPECT_EQ(wheel.until_next(), Duration::max());
+  EXPECT_EQ(wheel.fire(), 0u);
+}
+
 TEST(TimerWheel, ATimerThatDiesIsStopped) {
-  Loop loop(1);
-  TimerWheel wheel(loop);
+  TimerWheel wheel;
   Recorder recorder;
   auto a = std::make_unique<Timer>();
   Timer b;
   wheel.start(*a, 10ms, recorder, 1);
   wheel.start(b, 20ms, recorder, 2);
   a.reset();
-  loop.run();
+  run(wheel);
   ASSERT_EQ(recorder.fired.size(), 1u);
 }
 

@@ -14,7 +14,7 @@ constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer
 Connection::Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool)
     : shard_(shard),
       pool_(std::move(pool)),
-      stream_(shard.loop()),
+      stream_(shard.loop(), *this),
       reader_(http::ResponseReader::Limits{}),
       buffer_(new char[kReadBuffer + http::kPadding]) {}
 
@@ -47,12 +47,11 @@ void Connection::carry(Attempt& attempt) {
     return;
   }
   shard_.timers().start(timer_, permit.timeouts().connect, *this, kConnectTimer);
-  stream_.connect(pool_->destination.address, pool_->tls.get(), *this, shared_from_this());
+  stream_.connect(pool_->destination.address, pool_->tls.get());
 }
 
-void Connection::on_connected(const net::error_code& error) {
+void Connection::on_connected(std::error_code error) {
   timer_.stop();
-  if (closed_) return;
   if (error) {
     break_off(Breakage::kNotConnected);
     return;
@@ -65,61 +64,74 @@ void Connection::send() {
   slices_.clear();
   slices_.push_back(head_);
   slices_.insert(slices_.end(), attempt_->body_.slices_.begin(), attempt_->body_.slices_.end());
-  writing_ = !stream_.write(slices_, *this, shared_from_this());
+  size_ = head_.size() + attempt_->body_.size_;
+  sent_ = 0;
+  write();
   arm_read();
 }
 
-void Connection::on_written(const net::error_code& error) {
+void Connection::write() {
+  const net::Written written = stream_.write(slices_, sent_);
+  sent_ += written.bytes;
   // A server may refuse early and close: what it answered is read all the same, and the read tells how it ended.
-  if (!error) writing_ = false;
+  if (!written.error && sent_ != size_) stream_.want_write();
+}
+
+void Connection::on_writable() {
+  if (attempt_ != nullptr) write();
 }
 
 void Connection::arm_read() {
-  if (reading_ || closed_ || !connected_ || (attempt_ != nullptr && attempt_->paused_)) return;
-  reading_ = true;
-  stream_.read(buffer_.get(), kReadBuffer, *this, shared_from_this());
+  if (closed_ || !connected_ || (attempt_ != nullptr && attempt_->paused_)) return;
+  stream_.want_read();
 }
 
-void Connection::on_read(const net::error_code& error, std::size_t bytes) {
-  reading_ = false;
-  if (closed_) return;
-  if (error) {
-    if (idle_ || attempt_ == nullptr) {
-      close();
+void Connection::on_readable() {
+  if (attempt_ != nullptr && attempt_->paused_) return;  // resume() asks again
+  const auto self = shared_from_this();
+  const net::Taken taken = stream_.read(buffer_.get(), kReadBuffer);
+  switch (taken.state) {
+    case net::Taken::State::kNothing:
+      arm_read();
       return;
-    }
-    // A kept connection that had been closed meanwhile: once more, as long as the permit holds.
-    if (!answered_ && used_ && !attempt_->reconnected_ && attempt_->door_.admits(attempt_->permit_)) {
-      Attempt& attempt = *attempt_;
-      attempt_ = nullptr;
-      const auto self = shared_from_this();
-      close();
-      attempt.reconnected_ = true;
-      attempt.door_.launch(attempt, true);
+    case net::Taken::State::kBytes:
+      if (idle_) {  // bytes nobody asked for
+        close();
+      } else {
+        take_in(taken.bytes);
+      }
       return;
-    }
-    // Only an end in good order can end an answer that has neither length nor chunks (RFC 9112, section 9.8).
-    if (error == net::asio::error::eof && reader_.finish(*this)) {
-      if (attempt_ != nullptr) attempt_->sink_.on_batch_end();
-      close();
-    } else {
-      break_off(Breakage::kCut);
-    }
-    return;
+    case net::Taken::State::kEnd:
+    case net::Taken::State::kBroken:
+      on_broken(taken);
+      return;
   }
-  if (idle_) {  // bytes nobody asked for
+}
+
+void Connection::on_broken(const net::Taken& taken) {
+  if (idle_ || attempt_ == nullptr) {
     close();
     return;
   }
-  if (attempt_ != nullptr && attempt_->paused_) {
-    waiting_bytes_ = bytes;
+  // A kept connection that had been closed meanwhile: once more, as long as the permit holds.
+  if (!answered_ && used_ && !attempt_->reconnected_ && attempt_->door_.admits(attempt_->permit_)) {
+    Attempt& attempt = *attempt_;
+    attempt_ = nullptr;
+    close();
+    attempt.reconnected_ = true;
+    attempt.door_.launch(attempt, true);
     return;
   }
-  take_in(bytes);
+  // Only an end in good order can end an answer that has neither length nor chunks (RFC 9112, section 9.8).
+  if (taken.state == net::Taken::State::kEnd && reader_.finish(*this)) {
+    if (attempt_ != nullptr) attempt_->sink_.on_batch_end();
+    close();
+  } else {
+    break_off(Breakage::kCut);
+  }
 }
 
 void Connection::take_in(std::size_t bytes) {
-  const auto self = shared_from_this();
   answered_ = true;
   taking_in_ = true;  // the buffer is being looked at: nobody may read into it
   const auto read = reader_.advance({buffer_.get(), bytes}, *this);
@@ -157,23 +169,19 @@ void Connection::on_end() {
 }
 
 void Connection::rest() {
-  if (!reader_.reusable() || writing_ || pool_->retired || pool_->idle.size() >= kMaxIdlePerEndpoint) {
+  if (!reader_.reusable() || sent_ != size_ || pool_->retired || pool_->idle.size() >= kMaxIdlePerEndpoint) {
     close();
     return;
   }
   idle_ = true;
   pool_->idle.push_back(shared_from_this());
+  std::erase(pool_->finishing, pool_->idle.back());
   shard_.timers().start(timer_, kIdleLimit, *this, kIdleTimer);
   arm_read();  // sees the server close
 }
 
 void Connection::resume() {
-  if (closed_ || idle_ || (attempt_ != nullptr && attempt_->paused_)) return;
-  if (waiting_bytes_ != 0) {
-    take_in(std::exchange(waiting_bytes_, 0));
-  } else {
-    arm_read();
-  }
+  if (!taking_in_) arm_read();
 }
 
 void Connection::on_timer(std::uint32_t tag) {
@@ -202,12 +210,14 @@ void Connection::abandon() {
 void Connection::let_finish() {
   attempt_ = nullptr;
   if (closed_ || ended_) return;
-  if (writing_ || !connected_) {  // what is still to be written lies in the caller's buffers, which are theirs again
+  if (sent_ != size_ ||
+      !connected_) {  // what is still to be written lies in the caller's buffers, which are theirs again
     close();
     return;
   }
+  pool_->finishing.push_back(shared_from_this());
   shard_.timers().start(timer_, kFinishLimit, *this, kIdleTimer);
-  if (!taking_in_) resume();
+  resume();
 }
 
 void Connection::close() {
@@ -215,11 +225,9 @@ void Connection::close() {
   closed_ = true;
   timer_.stop();
   stream_.close();
-  if (idle_) {
-    idle_ = false;
-    const auto self = shared_from_this();
-    std::erase(pool_->idle, self);
-  }
+  // Whoever calls holds this: the pool may be the last other that does.
+  const auto self = shared_from_this();
+  std::erase(std::exchange(idle_, false) ? pool_->idle : pool_->finishing, self);
 }
 
 }  // namespace thalweg::upstream

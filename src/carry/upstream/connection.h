@@ -21,22 +21,24 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void carry(Attempt& attempt);
   /// The attempt is gone: close.
   void abandon();
-  /// The attempt is gone, its answer complete: read the framing's end, then rest in the pool.
+  /// The attempt is gone, its answer complete: read the framing's end, then rest in the pool. The pool holds it.
   void let_finish();
   void resume();
   void close();
 
  private:
-  void on_connected(const net::error_code& error) override;
-  void on_written(const net::error_code& error) override;
-  void on_read(const net::error_code& error, std::size_t bytes) override;
+  void on_connected(std::error_code error) override;
+  void on_writable() override;
+  void on_readable() override;
   void on_head(const http::ResponseHead& head) override;
   void on_body(std::string_view bytes) override;
   void on_end() override;
   void on_timer(std::uint32_t tag) override;
 
   void send();
+  void write();
   void arm_read();
+  void on_broken(const net::Taken& taken);
   void take_in(std::size_t bytes);
   void break_off(Breakage breakage);
   void rest();
@@ -49,11 +51,10 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   Attempt* attempt_ = nullptr;
   std::string head_;
   std::vector<std::string_view> slices_;
+  std::size_t size_ = 0;  // of the slices
+  std::size_t sent_ = 0;
   net::Timer timer_;
-  std::size_t waiting_bytes_ = 0;  // read while paused
   bool connected_ = false;
-  bool reading_ = false;
-  bool writing_ = false;  // or the write failed
   bool taking_in_ = false;
   bool answered_ = false;  // bytes of the current answer have come
   bool ended_ = false;

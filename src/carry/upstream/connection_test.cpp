@@ -363,10 +363,8 @@ TEST_F(Answer, ThatIsNotHttpIsMalformed) {
 }
 
 TEST_F(Answer, IsNotExpectedOfAServerThatRefusesTheConnection) {
-  net::asio::basic_stream_socket<net::asio::ip::tcp, net::Executor> bound(loop.get_executor());
-  bound.open(net::asio::ip::tcp::v4());
-  bound.bind({net::asio::ip::address_v4::loopback(), 0});  // and does not listen
-  publish({{.address = {.host = "127.0.0.1", .port = bound.local_endpoint().port(), .path = {}},
+  const net::BoundSocket bound;
+  publish({{.address = {.host = "127.0.0.1", .port = bound.port, .path = {}},
             .host_header = "api.example",
             .base_path = "/v1",
             .key = {},

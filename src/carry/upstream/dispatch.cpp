@@ -20,10 +20,7 @@ void Attempt::pause() {
 void Attempt::resume() {
   if (!paused_) return;
   paused_ = false;
-  // Not from inside the caller's call: what was read meanwhile is handed over from the loop.
-  if (connection_) {
-    door_.shard_.post([connection = connection_] { connection->resume(); });
-  }
+  if (connection_) connection_->resume();
 }
 
 void Attempt::let_finish() {
@@ -39,7 +36,11 @@ Door::~Door() {
 }
 
 void Door::close() {
-  for (const auto& pool : pools_) retire(*pool);
+  for (const auto& pool : pools_) {
+    retire(*pool);
+    const auto finishing = std::move(pool->finishing);
+    for (const auto& connection : finishing) connection->close();
+  }
 }
 
 // Connections that still carry an attempt close when it has ended.

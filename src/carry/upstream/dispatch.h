@@ -139,7 +139,8 @@ class Door {
     std::unique_ptr<net::TlsContext> tls;
     std::string fixed_fields;  // of every request to it
     std::vector<std::shared_ptr<Connection>> idle;
-    bool retired = false;  // no longer in force: takes no connection back
+    std::vector<std::shared_ptr<Connection>> finishing;  // their attempt is gone, their answer's framing has not ended
+    bool retired = false;                                // no longer in force: takes no connection back
   };
   static void retire(Pool& pool);
   /// The permit holds now, for the fleet in force.
