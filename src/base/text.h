@@ -19,6 +19,7 @@ std::string suggestion(std::string_view word, std::span<const std::string_view> 
 bool is_valid_utf8(std::string_view bytes);
 
 std::string_view trim(std::string_view text);
+/// The case of ASCII letters, whatever the locale.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
 }  // namespace thalweg

@@ -297,7 +297,7 @@ class StandIn:
         if behaviour.raw:
             self._note(record=record, status=200)
             await connection.write(behaviour.raw.encode("latin-1"))
-            return await connection.fin()
+            return await (self._silence() if behaviour.end == "hold" else connection.fin())
         if behaviour.status != 200:
             return await self._whole(connection, record, behaviour, behaviour.status, answers.refusal(behaviour, request.get("model", "")))
         if request.get("stream"):

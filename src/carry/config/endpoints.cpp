@@ -237,9 +237,9 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     added.name = model.key;
     added.upstream_name = about.text("name", model.key);
     const auto bad = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
-    if (added.upstream_name.empty() || added.upstream_name.size() > 256 ||
+    if (added.upstream_name.empty() || added.upstream_name.size() > kMaxUpstreamName ||
         std::ranges::any_of(added.upstream_name, bad)) {
-      about.error("name", "expected what the server calls the model, 1 to 256 bytes");
+      about.error("name", fmt::format("expected what the server calls the model, 1 to {} bytes", kMaxUpstreamName));
     }
     added.context_tokens = static_cast<std::uint32_t>(about.integer("context", 0, {1, kMostContext}));
     added.capabilities = read_capabilities(about, kRemoteCapabilities, errors);

@@ -325,6 +325,104 @@ TEST(Load, HoldsAsMuchAsItsLimitsSay) {
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel)), "");
   EXPECT_EQ(message(backing(fleet::kMaxTargetsPerModel + 1)),
             "endpoints: 65 endpoints have a model \"m\"; 64 may back each other. List the ones to use under `models`");
+
+  const auto numbers = [&](std::size_t n) { return repeated(n, [](const auto& i) { return "a" + i + ", "; }); };
+  const auto attestations = [&](std::size_t n) {
+    return one + "places: {here: {kind: edge, attestations: [" + numbers(n) + "]}}";
+  };
+  EXPECT_EQ(message(attestations(kMaxAttestations)), "");
+  EXPECT_EQ(message(attestations(kMaxAttestations + 1)), "places.here.attestations: has 65 entries; 64 are allowed");
+
+  const auto arguments = [&](std::size_t n) {
+    return places + "endpoints: {e: {place: here, engine: {models: {m: {file: model.gguf}}, arguments: [" + numbers(n) +
+           "]}}}";
+  };
+  EXPECT_EQ(message(arguments(kMaxArguments)), "");
+  EXPECT_EQ(message(arguments(kMaxArguments + 1)), "endpoints.e.engine.arguments: has 257 entries; 256 are allowed");
+
+  const auto hosts = [&](std::size_t n) { return places + one + "allow_hosts: [" + numbers(n) + "]"; };
+  EXPECT_EQ(message(hosts(kMaxAllowed)), "");
+  EXPECT_EQ(message(hosts(kMaxAllowed + 1)), "allow_hosts: has 1025 entries; 1024 are allowed");
+  const auto origins = [&](std::size_t n) {
+    return places + one + "allow_origins: [" + repeated(n, [](const auto& i) { return "\"https://a" + i + "\", "; }) +
+           "]";
+  };
+  EXPECT_EQ(message(origins(kMaxAllowed)), "");
+  EXPECT_EQ(message(origins(kMaxAllowed + 1)), "allow_origins: has 1025 entries; 1024 are allowed");
+
+  const std::string hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+  const auto models_of_a_key = [&](std::size_t n) {
+    return offered(kMaxModels) + "keys: [{id: a, sha256: " + hash + ", models: [" +
+           repeated(n, [](const auto& i) { return "o" + std::to_string(std::stoul(i) % kMaxModels) + ", "; }) + "]}]";
+  };
+  EXPECT_EQ(message(models_of_a_key(kMaxModels)), "");
+  EXPECT_EQ(message(models_of_a_key(kMaxModels + 1)), "keys[0].models: has 4097 entries; 4096 are allowed");
+}
+
+// With every part of each key at its longest: so many fit into what a document may have of bytes and values.
+TEST(Load, HoldsAHundredThousandKeysAndNotOneMore) {
+  const Folder folder;
+  std::string yaml(kSmall);
+  yaml += "keys:\n";
+  const std::string tenant(64, 't');
+  for (std::size_t i = 0; i < policy::kMaxKeys; ++i) {
+    const std::string number = std::to_string(100'000'000 + i);
+    yaml += "  - {id: " + std::string(32 - number.size(), 'k') + number +
+            ", sha256: " + std::string(64 - number.size(), '0') + number + ", tenant: " + tenant + ", models: [m]}\n";
+  }
+  EXPECT_EQ(accepted(yaml, folder).policy.keys.size(), policy::kMaxKeys);
+  yaml = std::string(kSmall) + "keys: [";
+  for (std::size_t i = 0; i <= policy::kMaxKeys; ++i) yaml += "x, ";
+  const auto refused = parse(yaml + "]", folder.path);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error()[0].message, "keys: has 100001 keys; 100000 are allowed");
+}
+
+TEST(Load, TakesAServersKeyUpToItsLongestFromEverywhere) {
+  const Folder folder;
+  const auto key_of = [&](const std::string& from) {
+    const auto settings = parse(
+        "places: {here: {kind: edge}}\nendpoints: {e: {place: here, api: openai, url: "
+        "\"https://e.example\", models: {m: {}}, " +
+            from + "}}",
+        folder.path);
+    return settings ? std::to_string(settings->endpoints[0].remote->key.size()) : settings.error()[0].message;
+  };
+  const auto file_of = [&](const std::string& text) {
+    std::ofstream(folder.path / "long") << text;
+    std::filesystem::permissions(folder.path / "long", std::filesystem::perms::owner_all);
+    return key_of("key_file: long");
+  };
+  const std::string longest(kMaxSecret, 'k');
+  const std::string refused = "the key has more than 4096 characters";
+  EXPECT_EQ(key_of("key: " + longest), "4096");
+  EXPECT_EQ(key_of("key: k" + longest), "endpoints.e.key: " + refused);
+  ::setenv("THALWEG_TEST_LONG", longest.c_str(), 1);
+  EXPECT_EQ(key_of("key: \"${THALWEG_TEST_LONG}\""), "4096");
+  EXPECT_EQ(key_of("key: \"${THALWEG_TEST_LONG}k\""), "endpoints.e.key: " + refused);
+  const std::string of_file = "endpoints.e.key_file: " + (folder.path / "long").string() + ": " + refused;
+  for (const std::string end : {"", "\n", "\r\n"}) {
+    EXPECT_EQ(file_of(longest + end), "4096");
+    EXPECT_EQ(file_of(longest + "k" + end), of_file);
+  }
+  EXPECT_EQ(file_of(longest + longest), of_file);
+}
+
+// The bytes behind the limit are not even read: what is told of the size is the least that it can be.
+TEST(Load, TakesAFileOf32MibAndNotOneByteMore) {
+  const Folder folder;
+  const auto file = folder.path / "large.yaml";
+  constexpr std::size_t kMost = 32ULL << 20;
+  std::string yaml(kSmall);
+  while (yaml.size() < kMost) yaml += "# " + std::string(std::min<std::size_t>(97, kMost - yaml.size()), 'x') + "\n";
+  yaml.resize(kMost);
+  std::ofstream(file) << yaml;
+  const auto settings = load(file);
+  EXPECT_TRUE(settings) << render(settings.error(), file);
+  std::ofstream(file) << yaml << "x";
+  const auto refused = load(file);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error()[0].message, "the document has 33554433 bytes; 33554432 are allowed");
 }
 
 TEST(ParseListen, ReadsAddressesAndKnowsLoopback) {
@@ -404,11 +502,13 @@ class SchemaWalk {
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
   std::size_t maps = 0;
+  std::size_t ranges = 0;
 
  private:
   void at(const Json& schema_node, const Json::json_pointer& where, std::size_t choice) {
     const Json& here = resolved(schema_node);
     if (here.contains("oneOf")) return at(here["oneOf"].at(choice), where, 0);
+    if (here.value("type", "") == "integer" || here.contains("maxLength")) return try_ends(here, where);
     if (here.contains("items") && right_.contains(where)) return at(here["items"], where / 0, 0);
     if (here.contains("properties")) {
       compare(here, where);
@@ -417,6 +517,26 @@ class SchemaWalk {
       ASSERT_TRUE(right_.contains(where)) << where;
       std::size_t index = 0;
       for (const auto& [key, value] : right_[where].items()) at(here["additionalProperties"], where / key, index++);
+    }
+  }
+
+  // Both ends of a number's or a text's range are taken, one beyond is refused.
+  void try_ends(const Json& here, const Json::json_pointer& where) {
+    ++ranges;
+    const auto taken = [&](const Json& value) {
+      Json document = right_;
+      document[where] = value;
+      return parse(document.dump(), folder_.path).has_value();
+    };
+    if (here.contains("maxLength")) {
+      const auto most = here["maxLength"].get<std::size_t>();
+      EXPECT_TRUE(taken(std::string(most, 'x'))) << where;
+      EXPECT_FALSE(taken(std::string(most + 1, 'x'))) << where;
+      return;
+    }
+    for (const auto& [end, beyond] : {std::pair{"minimum", -1}, std::pair{"maximum", 1}}) {
+      EXPECT_TRUE(taken(here.at(end))) << where;
+      EXPECT_FALSE(taken(here.at(end).get<std::int64_t>() + beyond)) << where;
     }
   }
 
@@ -445,11 +565,27 @@ class SchemaWalk {
   Folder folder_;
 };
 
-TEST(Schema, HasTheSameKeysAsTheLoader) {
+TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  EXPECT_EQ(walk.maps, 12U);  // top, place, engine endpoint, engine, its model, timeouts twice, remote endpoint, its
-                              // model, key, limits, log
+  EXPECT_EQ(walk.maps, 12U);    // top, place, engine endpoint, engine, its model, timeouts twice, remote endpoint, its
+                                // model, key, limits, log
+  EXPECT_EQ(walk.ranges, 11U);  // shards, operator, grid zone, context, slots, threads, slots, name, context,
+                                // connections, streams
+  const auto most = [](const char* pointer) {
+    return schema_json().at(Json::json_pointer(pointer)).get<std::size_t>();
+  };
+  EXPECT_EQ(most("/properties/places/maxProperties"), fleet::kMaxPlaces);
+  EXPECT_EQ(most("/properties/places/additionalProperties/properties/attestations/maxItems"), kMaxAttestations);
+  EXPECT_EQ(most("/properties/endpoints/maxProperties"), fleet::kMaxEndpoints);
+  EXPECT_EQ(most("/properties/models/maxProperties"), kMaxModels);
+  EXPECT_EQ(most("/properties/models/additionalProperties/maxItems"), fleet::kMaxTargetsPerModel);
+  EXPECT_EQ(most("/properties/keys/maxItems"), policy::kMaxKeys);
+  EXPECT_EQ(most("/properties/keys/items/properties/models/maxItems"), kMaxModels);
+  EXPECT_EQ(most("/properties/allow_hosts/maxItems"), kMaxAllowed);
+  EXPECT_EQ(most("/properties/allow_origins/maxItems"), kMaxAllowed);
+  EXPECT_EQ(most("/$defs/engine_endpoint/properties/engine/properties/arguments/maxItems"), kMaxArguments);
+  EXPECT_EQ(most("/$defs/remote_endpoint/properties/models/maxProperties"), fleet::kMaxModelsPerEndpoint);
 }
 
 // The words and the lists that stand in for a missing list.

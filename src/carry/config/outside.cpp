@@ -11,10 +11,10 @@
 #include <fstream>
 #include <iterator>
 
+#include "carry/config/settings.h"
+
 namespace thalweg::config {
 namespace {
-
-constexpr std::size_t kMaxSecret = 4096;  // OAuth tokens reach 2 KiB
 
 bool is_variable_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };

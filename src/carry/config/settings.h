@@ -21,6 +21,8 @@ inline constexpr std::size_t kMaxModels = 4096;          // that callers may ask
 inline constexpr std::size_t kMaxEndpointModels = 4096;  // of all endpoints together
 inline constexpr std::size_t kMaxAttestations = 64;      // of one place
 inline constexpr std::size_t kMaxArguments = 256;        // of one engine
+inline constexpr std::size_t kMaxUpstreamName = 256;     // bytes of what a server calls its model
+inline constexpr std::size_t kMaxSecret = 4096;          // characters of a server's key; OAuth tokens reach 2 KiB
 inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
 inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
 

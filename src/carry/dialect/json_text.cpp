@@ -90,7 +90,12 @@ std::string_view meaning(const JsonText& text, std::string& storage) {
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kDigits[] = "0123456789abcdef";
   out += '"';
-  for (const char c : text) {
+  std::size_t kept = 0;  // everything before it is written
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<std::uint8_t>(c) >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, kept, i - kept);
+    kept = i + 1;
     switch (c) {
       case '"':
         out += "\\\"";
@@ -108,15 +113,12 @@ void append_quoted(std::string& out, std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (static_cast<std::uint8_t>(c) < 0x20) {
-          out += "\\u00";
-          out += kDigits[static_cast<std::uint8_t>(c) >> 4];
-          out += kDigits[c & 0xF];
-        } else {
-          out += c;
-        }
+        out += "\\u00";
+        out += kDigits[static_cast<std::uint8_t>(c) >> 4];
+        out += kDigits[c & 0xF];
     }
   }
+  out.append(text, kept);
   out += '"';
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,28 @@ std::string_view cut_at(std::string_view text, std::size_t bytes);
 /// Without JSON's whitespace at both ends.
 std::string_view without_space(std::string_view text);
 
+/// Whether `size` bytes at both places are equal. Names are short, and a call of memcmp costs more than they do.
+inline bool equal_bytes(const char* a, const char* b, std::size_t size) {
+  const auto same = [&]<class Word>(Word, std::size_t at) {
+    Word one;
+    Word other;
+    std::memcpy(&one, a + at, sizeof one);
+    std::memcpy(&other, b + at, sizeof other);
+    return one == other;
+  };
+  if (size >= 8) {
+    for (std::size_t at = 0; at + 8 < size; at += 8) {
+      if (!same(std::uint64_t{}, at)) return false;
+    }
+    return same(std::uint64_t{}, size - 8);
+  }
+  if (size >= 4) return same(std::uint32_t{}, 0) && same(std::uint32_t{}, size - 4);
+  for (std::size_t at = 0; at < size; ++at) {
+    if (a[at] != b[at]) return false;
+  }
+  return true;
+}
+
 /// Finds a name among a few dozen: by its length first.
 template <class Value, std::size_t kCount>
 class NameTable {
@@ -54,7 +77,7 @@ class NameTable {
   constexpr Value find(std::string_view name, Value none) const {
     if (name.size() >= kLongest) return none;
     for (std::size_t i = begin_[name.size()]; i < begin_[name.size() + 1]; ++i) {
-      if (entries_[i].name == name) return entries_[i].value;
+      if (equal_bytes(entries_[i].name.data(), name.data(), name.size())) return entries_[i].value;
     }
     return none;
   }

@@ -9,11 +9,8 @@
 #include <cstring>
 #include <limits>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "base/hash.h"
+#include "carry/dialect/json_scan.h"
 #include "carry/dialect/json_text.h"
 #include "carry/dialect/openai.h"
 
@@ -24,40 +21,8 @@ namespace {
 // object of a hundred thousand keys costs n log n whatever its keys are.
 constexpr std::size_t kFewKeys = 16;
 
-// The first quote, backslash or control byte from `p` on. Looks at up to 15 bytes behind `end` (padding) and may return
-// a place there.
-#if defined(__SSE2__)
-inline const char* find_special(const char* p, const char* end) {
-  const __m128i quote = _mm_set1_epi8('"');
-  const __m128i backslash = _mm_set1_epi8('\\');
-  const __m128i last_control = _mm_set1_epi8(0x1F);
-  for (; p < end; p += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                         _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes));
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
-    if (mask != 0) return p + std::countr_zero(mask);
-  }
-  return p;
-}
-#else
-// Eight bytes at a time ("Bit Twiddling Hacks", S. E. Anderson: haszero and hasless; the lowest byte found is exact).
-inline const char* find_special(const char* p, const char* end) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
-  constexpr std::uint64_t kHigh = 0x8080808080808080ULL;
-  for (; p < end; p += 8) {
-    std::uint64_t bytes = 0;
-    std::memcpy(&bytes, p, sizeof bytes);
-    if constexpr (std::endian::native == std::endian::big) bytes = std::byteswap(bytes);
-    const std::uint64_t quote = bytes ^ (kOnes * '"');
-    const std::uint64_t backslash = bytes ^ (kOnes * '\\');
-    const std::uint64_t special =
-        (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((bytes - kOnes * 0x20) & ~bytes)) & kHigh;
-    if (special != 0) return p + std::countr_zero(special) / 8;
-  }
-  return p;
-}
-#endif
+// Chosen once, when the program starts.
+const PassText pass_text = best_pass_text();
 
 constexpr std::uint8_t kNoDigit = 0xFF;
 
@@ -69,13 +34,6 @@ constexpr std::array<std::uint8_t, 256> make_hex() {
   return table;
 }
 constexpr std::array<std::uint8_t, 256> kHex = make_hex();
-
-constexpr std::array<bool, 256> make_short_escapes() {
-  std::array<bool, 256> table{};
-  for (const char c : {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'}) table[static_cast<std::uint8_t>(c)] = true;
-  return table;
-}
-constexpr std::array<bool, 256> kShortEscapes = make_short_escapes();
 
 // The code unit of four hexadecimal digits, or -1. `p` has four readable bytes (padding).
 inline int code_unit(const char* p, const char* end) {
@@ -231,36 +189,40 @@ bool JsonWalk::read_name(std::size_t first_key, JsonMember& member) {
   return true;
 }
 
+// Most strings are names and other short words, without escapes.
 bool JsonWalk::string(JsonText& text) {
   const char* const first = cursor_ + 1;
-  const char* p = find_special(first, end_);
-  if (p < end_ && *p == '"') [[likely]] {
-    text.raw = {first, static_cast<std::size_t>(p - first)};
-    text.meant_bytes = text.raw.size();
-    text.escaped = false;
-    cursor_ = p + 1;
-    return true;
-  }
+  const char* const p = probe_text(first);
+  if (p >= end_ || *p != '"') return long_string(text);
+  text.raw = {first, static_cast<std::size_t>(p - first)};
+  text.meant_bytes = text.raw.size();
+  text.escaped = false;
+  cursor_ = p + 1;
+  return true;
+}
+
+bool JsonWalk::long_string(JsonText& text) {
+  const char* const first = cursor_ + 1;
+  const char* p = first;
   std::size_t meant_bytes = 0;
-  const char* unread = first;
+  bool escaped = false;
   for (;;) {
-    if (p >= end_) return stop("a string without its closing quote", cursor_);
-    meant_bytes += static_cast<std::size_t>(p - unread);
+    const StringRun run = p < end_ ? pass_text(p, end_) : StringRun{.stop = p};
+    if (run.stop >= end_) return stop("a string without its closing quote", cursor_);
+    meant_bytes += static_cast<std::size_t>(run.stop - p) - run.escapes;
+    if (run.escapes != 0) escaped = true;
+    p = run.stop;
     if (*p == '"') break;
     if (*p != '\\') return stop("a control character inside a string, to be written as an escape,", p);
-    if (kShortEscapes[static_cast<std::uint8_t>(p[1])]) {  // may lie behind the end, which the next round sees
-      meant_bytes += 1;
-      p += 2;
-    } else {
+    escaped = true;
+    do {
       p = pass_escape(p, meant_bytes);
       if (p == nullptr) return false;
-    }
-    unread = p;
-    p = find_special(p, end_);
+    } while (p < end_ && p[0] == '\\' && p[1] == 'u');
   }
   text.raw = {first, static_cast<std::size_t>(p - first)};
   text.meant_bytes = meant_bytes;
-  text.escaped = true;
+  text.escaped = escaped;
   cursor_ = p + 1;
   return true;
 }
@@ -369,13 +331,15 @@ std::string JsonWalk::fault() const {
   return fmt::format("{} at byte {}", fault_ == nullptr ? "nothing wrong" : fault_, fault_offset_);
 }
 
+// The name was read before, so a quote ends it and two bytes of any escape can be passed.
 std::string_view JsonWalk::name_at(std::size_t offset, std::string& storage) const {
   const char* const first = begin_ + offset + 1;
-  const char* p = find_special(first, end_);
+  const char* p = probe_text(first);
   bool escaped = false;
-  while (*p == '\\') {  // read before, so valid: p[1] exists and a quote follows
-    escaped = true;
-    p = find_special(p + 2, end_);
+  while (*p != '"') {
+    const StringRun run = pass_text(p, end_);
+    if (run.escapes != 0 || *run.stop == '\\') escaped = true;
+    p = *run.stop == '\\' ? run.stop + 2 : run.stop;
   }
   const std::string_view raw{first, static_cast<std::size_t>(p - first)};
   if (!escaped) return raw;

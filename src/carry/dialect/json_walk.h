@@ -93,6 +93,7 @@ class JsonWalk {
   bool check_many_keys(std::size_t first_key);
   bool stop_at_duplicate(std::string_view name, std::size_t offset);
   std::string_view name_at(std::size_t offset, std::string& storage) const;
+  bool long_string(JsonText& text);
   const char* pass_escape(const char* p, std::size_t& meant_bytes);
   bool literal(std::string_view word);
   void forget_keys();

@@ -115,6 +115,9 @@ TEST(JsonWalk, TakesFromEndpointsWhatItCannotChange) {
   EXPECT_EQ(fault_of("{\"a\":1,\"a\":2}", JsonWalk::Rules::kEndpoint), "");
   EXPECT_EQ(fault_of("\"\\ud83d\"", JsonWalk::Rules::kEndpoint), "");
   EXPECT_EQ(fault_of("\"\xED\xA0\x80\"", JsonWalk::Rules::kEndpoint), "invalid UTF-8 at byte 1");
+  const std::string deepest = std::string(kMaxJsonDepth, '[') + std::string(kMaxJsonDepth, ']');
+  EXPECT_EQ(fault_of(deepest, JsonWalk::Rules::kEndpoint), "");
+  EXPECT_EQ(fault_of("[" + deepest + "]", JsonWalk::Rules::kEndpoint), "more than 128 levels of nesting at byte 128");
 }
 
 TEST(JsonWalk, FindsOneDuplicateAmongManyNamesWhereverItStands) {

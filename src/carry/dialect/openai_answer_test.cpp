@@ -306,6 +306,24 @@ TEST(OpenAiAnswer, RemembersUsageReasonTimingsAndErrors) {
   EXPECT_EQ(answer.usage().cached_input_tokens, 2U);
 }
 
+TEST(OpenAiAnswer, KeepsAKibibyteOfAnErrorAndTimingsUpToAThousandMillionMilliseconds) {
+  OpenAiAnswer answer;
+  answer.begin(request_of(Surface::kOpenAiChat, false), "shown", false);
+  const std::string fits(1024, 'e');
+  read_stream(answer, event_of(R"({"error":{"message":")" + fits + "\"}}"), 5000);
+  EXPECT_EQ(answer.error_message(), fits);
+  read_stream(answer, event_of(R"({"error":{"message":")" + fits + "f\"}}"), 5000);
+  EXPECT_EQ(answer.error_message(), fits);
+  const auto timings = [&](std::string_view values) {
+    answer.begin(request_of(Surface::kOpenAiChat, false), "shown", false);
+    read_stream(answer, chunk("", ",\"timings\":{" + std::string(values) + "}"), 1000);
+    return std::pair(answer.prefill_tokens(), answer.prefill_time());
+  };
+  EXPECT_EQ(timings(R"("prompt_n":1000000000,"prompt_ms":1000000000)"),
+            std::pair(1'000'000'000UL, Duration(1'000'000s)));
+  EXPECT_EQ(timings(R"("prompt_n":1000000001,"prompt_ms":1000000001)"), std::pair(0UL, Duration{}));
+}
+
 struct WholeCase {
   std::string body;
   std::string facts;

@@ -146,6 +146,29 @@ TEST(OpenAiErrors, PassesRefusalsOnButNotOurOwnKeysTrouble) {
   EXPECT_EQ(Json::parse(refusal_body(429, "slow", RefusalKind::kBusy, "cloud"))["error"]["type"], "rate_limit_error");
 }
 
+// An endpoint's words are passed on up to 1 KiB, its error object as it is.
+TEST(OpenAiErrors, CutsWordsAtAKibibyteAndNotBefore) {
+  const auto message = [](const std::string& body) {
+    return Json::parse(refusal_body(500, body, RefusalKind::kServer, "cloud"))["error"]["message"].get<std::string>();
+  };
+  const std::string fits(1024, 'a');
+  EXPECT_EQ(message(fits), fits);
+  EXPECT_EQ(message(fits + "b"), fits);
+  EXPECT_EQ(message(R"({"detail":")" + fits + "\"}"), fits);
+  EXPECT_EQ(message(R"({"detail":")" + fits + "b\"}"), fits);
+  const std::string object = R"({"error":{"message":")" + fits + "b\"}}";
+  EXPECT_EQ(message(object), fits + "b");
+}
+
+TEST(OpenAiErrors, ReadsRefusalsUpTo64Kib) {
+  const auto kind = [](std::size_t size) {
+    std::string body = R"({"error":{"code":"content_filter","message":"")" + std::string(size, ' ');
+    return classify_refusal(400, body.replace(size - 2, std::string::npos, "}}"));
+  };
+  EXPECT_EQ(kind(64 * 1024), RefusalKind::kContent);
+  EXPECT_EQ(kind(64 * 1024 + 1), RefusalKind::kCaller);
+}
+
 TEST(OpenAiModels, ListsModels) {
   const std::vector<std::string_view> names = {"auto", "a\"b"};
   const Json list = Json::parse(models_body(names));

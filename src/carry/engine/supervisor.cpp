@@ -36,6 +36,8 @@ constexpr Duration kLongestLook = 250ms;
 constexpr Duration kHealthLimit = 250ms;  // for one answer; a server that loads answers 503 at once
 constexpr Duration kTermination = 2s;     // between SIGTERM and SIGKILL
 constexpr std::size_t kMaxLine = 512;
+// That a child may have: some of its own, and for each slot's connection.
+constexpr std::uint64_t kOpenFiles = 256, kOpenFilesOfSlot = 2;
 
 /// GET /health on the UNIX socket: does it answer 200?
 bool is_healthy(const std::filesystem::path& socket_path) {
@@ -188,8 +190,8 @@ std::string Supervisor::Impl::run_child() {
   unlink(socket_path.c_str());  // the server does not bind over a leftover
   std::optional<Sandbox> sandbox;
   if (options.sandbox) {
-    auto prepared = Sandbox::prepare(
-        {options.program, options.model_file, folder.path(), options.memory_bytes, 256 + 2ULL * options.slots});
+    auto prepared = Sandbox::prepare({options.program, options.model_file, folder.path(), options.memory_bytes,
+                                      kOpenFiles + kOpenFilesOfSlot * options.slots});
     if (!prepared) return prepared.error().message;
     sandbox.emplace(std::move(*prepared));
   }

@@ -21,6 +21,9 @@ inline constexpr std::size_t kClientBuffer = 64 * 1024;
 inline constexpr std::size_t kHighWater = 256 * 1024;
 inline constexpr std::size_t kLowWater = 64 * 1024;
 
+/// Answers up to this size are written at the end of the loop's turn.
+inline constexpr std::size_t kSentAtTurnsEnd = 32 * 1024;
+
 /// "OK" for 200.
 std::string_view reason_phrase(std::uint16_t status);
 
@@ -71,7 +74,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::string cors_fields(std::string_view origin) const;
   void linger();
   void uncount();
-  void flush();
+  void await_progress();
   void on_timer(std::uint32_t tag) override;
 
   Worker& worker_;

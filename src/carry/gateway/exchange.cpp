@@ -16,8 +16,6 @@ using flight::Failure;
 
 namespace {
 
-constexpr std::size_t kFrameLimit = 8 * 1024 * 1024;
-
 std::string_view path_of(inference::Surface surface) {
   return surface == inference::Surface::kOpenAiChat ? "/chat/completions" : "/completions";
 }
@@ -296,6 +294,7 @@ void Exchange::dispatch() {
   retry_after_.clear();
   upstream_request_id_.clear();
   body_.clear();
+  lent_ = {};
   folded_bytes_ = 0;
   sse_.reset();
   answer_.begin(request, model.name, request.delivery == inference::Delivery::kWhole);
@@ -334,14 +333,14 @@ void Exchange::on_client_progress() {
 }
 
 void Exchange::on_timer(std::uint32_t tag) {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   const auto timer = static_cast<flight::Timer>(tag);
   feed({.kind = Event::Kind::kTimer, .timer = timer});
   if (running_) flush_batch();
 }
 
 void Exchange::on_slot_free() {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   feed({.kind = Event::Kind::kSlotFree});
 }
 void Exchange::on_client_gone() {

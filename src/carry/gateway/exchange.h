@@ -18,6 +18,9 @@
 namespace thalweg::gateway {
 
 inline constexpr std::size_t kRefusalBytes = 64 * 1024;  // of an endpoint's error answer that are read
+/// One frame of a stream.
+inline constexpr std::size_t kFrameLimit = 8 * 1024 * 1024;
+inline constexpr std::string_view kFrameLimitText = "8 MiB, the most that one event of a stream may have";
 
 /// What the connection knows of the request when its body is whole.
 struct Arrival {
@@ -77,6 +80,8 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
                      std::size_t body_size);
   void read_stream(std::string_view bytes);
+  bool keep(std::string_view bytes);
+  std::size_t held_of_stream() const;
   std::uint8_t free_slot() const;
   void conclude();
   fleet::Target target() const { return target_; }
@@ -112,8 +117,9 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::string retry_after_;
   std::string upstream_request_id_;
   std::uint64_t folded_bytes_ = 0;
-  std::string body_;   // of a whole answer or a refusal
-  std::string batch_;  // frames to send with the next write
+  std::string body_;       // of a whole answer or a refusal
+  std::string_view lent_;  // a whole answer's first bytes, where they were read: until the end of the batch
+  std::string batch_;      // frames to send with the next write
   std::array<std::string, kFrameSlots> frames_;
   std::array<bool, kFrameSlots> frame_used_{};
   net::HeldBytes held_;
@@ -130,6 +136,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::uint64_t decision_hash_ = 0;
   std::uint8_t dispatched_ = 0;  // attempts whose bytes left
   ErrorCode error_ = ErrorCode::kInternal;
+  std::string_view too_large_for_;  // which limit an answer broke
   bool failed_ = false;
   bool streamed_ = false;
   bool never_again_ = false;  // the endpoint of the running attempt will not serve this request

@@ -106,7 +106,10 @@ Error Exchange::error_of(const Action& action) const {
       case Failure::kMalformed:
         return {action.error, fmt::format("the endpoint \"{}\" did not answer as its API says", name), {}};
       case Failure::kTooLarge:
-        return {action.error, fmt::format("the answer of the endpoint \"{}\" is larger than limits.answer", name), {}};
+        return {
+            action.error, fmt::format("the answer of the endpoint \"{}\" is larger than {}", name, too_large_for_), {}};
+      case Failure::kNoRoom:
+        return {action.error, "the gateway holds as many bytes as it may; try again shortly", {}};
       case Failure::kErrorFrame:
         return {action.error,
                 answer_.error_message().empty() ? fmt::format("the endpoint \"{}\" reported an error", name)

@@ -1,5 +1,6 @@
 // What an endpoint answers, as events for the Flight: streams frame by frame, whole answers and refusals at their end.
 #include <algorithm>
+#include <utility>
 
 #include "carry/gateway/connection.h"
 #include "carry/gateway/exchange.h"
@@ -10,7 +11,7 @@ using flight::Event;
 using flight::Failure;
 
 void Exchange::on_head(const http::ResponseHead& head) {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   upstream_status_ = head.status;
   if (head.status == 200) {
     form_ = head.event_stream ? AnswerForm::kStream : AnswerForm::kWhole;
@@ -30,22 +31,24 @@ void Exchange::on_head(const http::ResponseHead& head) {
 }
 
 void Exchange::on_body(std::string_view bytes) {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   if (!attempt_) return;
   switch (form_) {
     case AnswerForm::kStream:
       read_stream(bytes);
       return;
     case AnswerForm::kWhole:
-      if (body_.size() + bytes.size() > snapshot_->settings.limits.answer_bytes ||
-          !held_.hold(body_.size() + bytes.size())) {
+      if (body_.size() + lent_.size() + bytes.size() > snapshot_->settings.limits.answer_bytes) {
+        too_large_for_ = "limits.answer";
         fail_attempt(Failure::kTooLarge);
         return;
       }
-      if (body_.capacity() < body_.size() + bytes.size() + http::kPadding) {
-        body_.reserve((body_.size() + bytes.size()) * 2 + http::kPadding);
+      // An answer that comes in one piece is read where it lies; most do.
+      if (body_.empty() && lent_.empty()) {
+        lent_ = bytes;
+        return;
       }
-      body_.append(bytes);
+      if (!keep(std::exchange(lent_, {})) || !keep(bytes)) fail_attempt(Failure::kNoRoom);
       return;
     case AnswerForm::kRefusal:
       if (body_.size() < kRefusalBytes) body_.append(bytes.substr(0, kRefusalBytes - body_.size()));
@@ -53,6 +56,22 @@ void Exchange::on_body(std::string_view bytes) {
     case AnswerForm::kNone:
       return;
   }
+}
+
+// Adds to the whole answer; false when the process may hold no more.
+bool Exchange::keep(std::string_view bytes) {
+  const std::size_t size = body_.size() + bytes.size();
+  if (!held_.hold(size)) return false;
+  if (body_.capacity() < size + http::kPadding) body_.reserve(size * 2 + http::kPadding);
+  body_.append(bytes);
+  return true;
+}
+
+// What a stream makes us hold between two reads: an unfinished frame, frames held back, an answer that is put together.
+std::size_t Exchange::held_of_stream() const {
+  std::size_t bytes = sse_.held() + folded_bytes_;
+  for (std::size_t i = 0; i < kFrameSlots; ++i) bytes += frame_used_[i] ? frames_[i].size() : 0;
+  return bytes;
 }
 
 std::uint8_t Exchange::free_slot() const {
@@ -68,10 +87,14 @@ void Exchange::read_stream(std::string_view bytes) {
   while (attempt_) {
     const auto next = sse_.next(frame);
     if (!next) {
+      too_large_for_ = kFrameLimitText;
       fail_attempt(next.error().code == ErrorCode::kTooLarge ? Failure::kTooLarge : Failure::kMalformed);
       return;
     }
-    if (!*next) return;
+    if (!*next) {
+      if (!held_.hold(held_of_stream())) fail_attempt(Failure::kNoRoom);
+      return;
+    }
     const std::uint8_t slot = free_slot();
     THALWEG_CHECK(slot < kFrameSlots);
     std::string& text = frames_[slot];
@@ -89,7 +112,8 @@ void Exchange::read_stream(std::string_view bytes) {
     }
     if (!streamed_) {
       folded_bytes_ += frame.raw.size();
-      if (folded_bytes_ > snapshot_->settings.limits.answer_bytes || !held_.hold(folded_bytes_)) {
+      if (folded_bytes_ > snapshot_->settings.limits.answer_bytes) {
+        too_large_for_ = "limits.answer";
         fail_attempt(Failure::kTooLarge);
         return;
       }
@@ -106,7 +130,11 @@ void Exchange::read_stream(std::string_view bytes) {
 }
 
 void Exchange::on_batch_end() {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
+  if (!lent_.empty() && !keep(std::exchange(lent_, {}))) {
+    fail_attempt(Failure::kNoRoom);
+    return;
+  }
   flush_batch();
   if (running_ && !flight_.done() && !blocked_ && connection_.unsent() > kHighWater) {
     blocked_ = true;
@@ -116,7 +144,7 @@ void Exchange::on_batch_end() {
 }
 
 void Exchange::on_end() {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   if (form_ == AnswerForm::kRefusal) {
     switch (dialect::classify_refusal(upstream_status_, body_)) {
       case dialect::RefusalKind::kContext:
@@ -140,7 +168,8 @@ void Exchange::on_end() {
     }
   }
   if (form_ == AnswerForm::kWhole) {
-    const auto facts = answer_.read_whole(body_);
+    const std::string_view whole = lent_.empty() ? std::string_view(body_) : lent_;
+    const auto facts = answer_.read_whole(whole);
     if (!facts) {
       fail_attempt(Failure::kMalformed);
       return;
@@ -152,7 +181,7 @@ void Exchange::on_end() {
     feed({.kind = Event::Kind::kFrame,
           .attempt = flight_.attempt(),
           .facts = *facts,
-          .length = static_cast<std::uint32_t>(body_.size())});
+          .length = static_cast<std::uint32_t>(whole.size())});
   }
   if (form_ == AnswerForm::kNone) {
     fail_attempt(Failure::kMalformed);
@@ -162,7 +191,7 @@ void Exchange::on_end() {
 }
 
 void Exchange::on_break(upstream::Breakage breakage) {
-  const auto keep = connection_.shared_from_this();
+  const auto self = connection_.shared_from_this();
   switch (breakage) {
     case upstream::Breakage::kNotConnected:
       fail_attempt(Failure::kNotSent);
@@ -182,6 +211,7 @@ void Exchange::on_break(upstream::Breakage breakage) {
 // The attempt is over: the Flight judges what follows.
 void Exchange::fail_attempt(Failure failure) {
   attempt_.reset();
+  lent_ = {};
   feed({.kind = Event::Kind::kUpstreamError, .attempt = flight_.attempt(), .failure = failure});
 }
 

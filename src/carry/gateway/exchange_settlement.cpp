@@ -20,8 +20,10 @@ constexpr std::size_t kKeptCapacity = 256 * 1024;
 Duration read_retry_after(std::string_view text) {
   std::uint64_t seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc() || end == text.data()) return Duration::zero();
-  return std::min<Duration>(std::chrono::seconds(std::min<std::uint64_t>(seconds, 3600)), kLongestRetryAfter);
+  if (end == text.data()) return Duration::zero();
+  const auto longest = static_cast<std::uint64_t>(kLongestRetryAfter / 1s);
+  if (error == std::errc::result_out_of_range || seconds > longest) return kLongestRetryAfter;
+  return std::chrono::seconds(seconds);
 }
 
 placement::AttemptEnd end_of(Failure failure) {
@@ -154,6 +156,7 @@ void Exchange::conclude() {
   running_ = false;
   settled_ = false;
   held_.release();
+  lent_ = {};
   // What a large answer has grown is not kept for the next.
   const auto shrink = [](std::string& text) {
     if (text.capacity() > kKeptCapacity) std::string().swap(text);

@@ -45,7 +45,8 @@ void Probe::on_head(const http::ResponseHead& head) {
 void Probe::on_body(std::string_view bytes) {
   if (finding_.status != 200) return;
   if (finding_.body.size() + bytes.size() > kProbeAnswerBytes) {
-    report(placement::Sight::kSuccess);  // it lives; its list is not read
+    finding_.body.clear();  // it lives; its list is not read
+    report(placement::Sight::kSuccess);
     return;
   }
   finding_.body.append(bytes);

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "carry/dialect/openai.h"
 #include "carry/gateway/control.h"
 #include "carry/gateway/worker.h"
 #include "carry/net/gather.h"
@@ -49,10 +50,19 @@ std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker
   return telemetry::render_prometheus(shards, figures);
 }
 
-void refuse_connection(const net::Socket& socket) {
-  static constexpr std::string_view kFull[] = {
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"};
-  net::send_gathered(socket.handle(), kFull);
+// Before a byte of it is read: there may be more connections waiting than this process can hold.
+void refuse_connection(const net::Socket& socket, Worker& worker, std::uint32_t limit) {
+  worker.metrics.overloaded.add();
+  const std::string body = dialect::error_body(
+      {ErrorCode::kOverloaded,
+       fmt::format("{} connections are open, the most that limits.connections allows; try again shortly", limit),
+       {}});
+  const std::string head = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+      "Retry-After: 1\r\nConnection: close\r\n\r\n",
+      body.size());
+  const std::string_view slices[] = {head, body};
+  net::send_gathered(socket.handle(), slices);
   ::shutdown(socket.handle(), SHUT_WR);
 }
 
@@ -171,7 +181,7 @@ int serve(const ServeOptions& options) {
     if (common.connections.fetch_add(1, std::memory_order_relaxed) >= limits.connections || common.draining) {
       common.connections.fetch_sub(1, std::memory_order_relaxed);
       shard.connections.fetch_sub(1, std::memory_order_relaxed);
-      refuse_connection(socket);
+      refuse_connection(socket, *workers[shard.index()], limits.connections);
       return;
     }
     workers[shard.index()]->open(std::move(socket));

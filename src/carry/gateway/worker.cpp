@@ -12,6 +12,8 @@
 namespace thalweg::gateway {
 
 namespace {
+// What limits.streams allows never meets the log's bound.
+static_assert(config::kMaxStreams <= telemetry::kMaxPromisedLines);
 constexpr std::size_t kWokenAtOnce = 8;
 constexpr Duration kObservationPeriod = 50ms;  // conditions are published at most every 100 ms
 }  // namespace

@@ -7,7 +7,7 @@ namespace {
 
 std::string_view find(std::span<const Field> fields, std::string_view name) {
   for (const Field& field : fields) {
-    if (field.name.size() == name.size() && equals_ignoring_case(field.name, name)) return field.value;
+    if (equals_ignoring_case(field.name, name)) return field.value;
   }
   return {};
 }

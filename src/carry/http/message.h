@@ -76,6 +76,9 @@ class RequestReader {
   std::size_t message_end() const;
   /// At kHeadDone with a known length: how large the buffer must grow to hold the message; 0 when unknown (chunked).
   std::size_t bytes_needed() const;
+  /// Of this message and the next ones.
+  void set_head_limit(std::size_t bytes);
+  /// Of this message.
   void set_body_limit(std::size_t bytes);
   /// Ready for the next message.
   void reset();

@@ -340,6 +340,10 @@ std::size_t RequestReader::bytes_needed() const {
   return parser_->head_end + parser_->framing.length;
 }
 
+void RequestReader::set_head_limit(std::size_t bytes) {
+  parser_->limits.head_bytes = bytes;
+}
+
 void RequestReader::set_body_limit(std::size_t bytes) {
   parser_->body_limit = bytes;
 }

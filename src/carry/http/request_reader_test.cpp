@@ -360,6 +360,7 @@ TEST(RequestReader, TakesAHundredFieldsAndRefusesOneMore) {
   const ReadRequest refused = read_request(request_with(fields + "X: y\r\n"));
   EXPECT_EQ(refused.outcome, Outcome::kRefused);
   EXPECT_EQ(refused.code, ErrorCode::kHeadersTooLarge);
+  EXPECT_EQ(refused.sentence, "the head has more than 100 fields; send fewer");
 }
 
 TEST(RequestReader, TakesABodyUpToItsLimitAndRefusesOneByteMore) {
@@ -402,12 +403,20 @@ TEST(RequestReader, BoundsWhatChunkedFramingMayCost) {
   // Trailers are counted without their LFs: "X:", 8188 times x, CR and the empty line's CR are 8 KiB.
   EXPECT_EQ(chunked("0\r\nX:" + std::string(8188, 'x') + "\r\n\r\n").outcome, Outcome::kDone);
   EXPECT_EQ(chunked("0\r\nX:" + std::string(8189, 'x') + "\r\n\r\n").code, ErrorCode::kInvalidRequest);
-  // A chunk of one byte costs five bytes of framing, four more than it brings: 64 KiB are used up after 16384 of them.
+  // A chunk of one byte costs five bytes of framing, four more than it brings; the last chunk costs five more. So 64
+  // KiB hold 16382 of them and the last chunk (65533 bytes), but not 16383 (65537).
   std::string tiny;
-  for (int i = 0; i < 16000; ++i) tiny += "1\r\na\r\n";
+  for (int i = 0; i < 16'382; ++i) tiny += "1\r\na\r\n";
   EXPECT_EQ(chunked(tiny + "0\r\n\r\n").outcome, Outcome::kDone);
-  for (int i = 0; i < 1000; ++i) tiny += "1\r\na\r\n";
-  EXPECT_EQ(chunked(tiny + "0\r\n\r\n").code, ErrorCode::kTooLarge);
+  EXPECT_EQ(chunked(tiny + "0000\r\n\r\n").outcome, Outcome::kDone);
+  EXPECT_EQ(chunked(tiny + "00000\r\n\r\n").code, ErrorCode::kTooLarge);
+  EXPECT_EQ(chunked(tiny + "1\r\na\r\n0\r\n\r\n").code, ErrorCode::kTooLarge);
+}
+
+// 2^62 is a number that can be meant, and too large; one more is no length.
+TEST(RequestReader, KnowsTheLargestLengthThatIsANumber) {
+  EXPECT_EQ(read_request(request_with("Content-Length: 4611686018427387904\r\n")).code, ErrorCode::kTooLarge);
+  EXPECT_EQ(read_request(request_with("Content-Length: 4611686018427387905\r\n")).code, ErrorCode::kInvalidRequest);
 }
 
 TEST(RequestReader, KnowsWhetherTheConnectionStaysOpen) {

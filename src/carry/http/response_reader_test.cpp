@@ -243,6 +243,27 @@ TEST(ResponseReader, BoundsTheHeadAndTheInterimAnswers) {
   EXPECT_TRUE(read_response(interim + "HTTP/1.1 102 Processing\r\n\r\n" + kWithLength).failed);
 }
 
+TEST(ResponseReader, TakesAHundredFieldsAndRefusesOneMore) {
+  const auto read = [](std::size_t count) {
+    std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+    for (std::size_t i = 1; i < count; ++i) head += "X" + std::to_string(i) + ": y\r\n";
+    return read_response(head + "\r\n");
+  };
+  EXPECT_TRUE(read(kMaxHeaderFields).ended);
+  const ReadResponse refused = read(kMaxHeaderFields + 1);
+  EXPECT_TRUE(refused.failed);
+  EXPECT_EQ(refused.code, ErrorCode::kUpstreamFailed);
+  EXPECT_EQ(refused.sentence, "the head has more than 100 fields; send fewer");
+}
+
+TEST(ResponseReader, TakesAHeadOf64KibUnlessToldOtherwise) {
+  std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ";
+  head += std::string(64 * 1024 - head.size() - 4, 'x') + "\r\n\r\n";
+  ASSERT_EQ(head.size(), 65'536u);
+  EXPECT_TRUE(read_response(head).ended);
+  EXPECT_TRUE(read_response(head.insert(40, "x")).failed);
+}
+
 TEST(ResponseReader, IsReadyForTheNextAnswerAfterReset) {
   ResponseReader reader({});
   for (const std::string& bytes : {kWithLength, kChunkedStream, kWithLength}) {

@@ -35,6 +35,8 @@ class SseReader {
   Result<bool> next(SseFrame& frame);
   /// Bytes of an unfinished frame are held.
   bool mid_frame() const { return held_ != 0 || !rest_.empty(); }
+  /// How many those are.
+  std::size_t held() const { return held_; }
   void reset();
 
  private:

@@ -10,7 +10,7 @@
 namespace thalweg::net {
 namespace {
 
-struct Recorder : TimerOwner {
+struct Recorder final : TimerOwner {
   std::vector<std::pair<std::uint32_t, Instant>> fired;
   std::function<void(std::uint32_t)> then;
   void on_timer(std::uint32_t tag) override {

@@ -61,7 +61,8 @@ LogRing::~LogRing() {
 }
 
 bool LogRing::has_room(std::uint32_t promised) const {
-  return promised < kMaxPromisedLines && written_ - taken_.load(std::memory_order_relaxed) + kMaxLogLine <= kRingBytes;
+  return promised < kMaxPromisedLines &&
+         written_ - taken_.load(std::memory_order_relaxed) + kMaxLogLine <= kMaxUnwritten;
 }
 
 void LogRing::write(const AccessLine& line) {
@@ -114,6 +115,7 @@ struct AccessLogWriter::Impl {
   void run();
   bool anything() const;
   void listen(int millis) const;
+  bool takes_more() const;
   enum class Drained : std::uint8_t { kAll, kFailed };
   Drained drain();
   Drained drain_current();
@@ -123,7 +125,8 @@ struct AccessLogWriter::Impl {
 namespace {
 
 Result<int> open_file(const std::filesystem::path& path) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  // Non-blocking: a pipe that nobody reads must not keep the process from ending.
+  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
   if (file >= 0) return file;
   return fail(ErrorCode::kIo,
               fmt::format("the access log {} cannot be opened for appending: {}; check that its folder exists "
@@ -147,6 +150,13 @@ void AccessLogWriter::Impl::listen(int millis) const {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto n = ::read(wake.event, &count, sizeof count);
   }
+}
+
+// Waits a little until the file takes more. A write to stderr may block (it is shared, so it stays as it is), but not
+// after this: a pipe that takes anything takes a batch. An error counts as taking: the write tells it.
+bool AccessLogWriter::Impl::takes_more() const {
+  pollfd ready{.fd = file, .events = POLLOUT, .revents = 0};
+  return ::poll(&ready, 1, kRetryMillis) != 0;
 }
 
 void AccessLogWriter::Impl::run() {
@@ -221,12 +231,13 @@ AccessLogWriter::Impl::Drained AccessLogWriter::Impl::drain_current() {
          {std::pair{partial, std::min(length, wrap)}, std::pair{std::max(partial, wrap), length}}) {
       if (from < to) parts[count++] = {.iov_base = const_cast<char*>(piece(from, to).data()), .iov_len = to - from};
     }
-    ssize_t written = ::writev(file, parts.data(), count);
+    errno = EAGAIN;
+    const bool waits = sink == Sink::kStderr && !takes_more();
+    const ssize_t written = waits ? -1 : ::writev(file, parts.data(), count);
     if (written < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN) {  // a stderr that others made non-blocking
-        pollfd ready{.fd = file, .events = POLLOUT, .revents = 0};
-        if (::poll(&ready, 1, kRetryMillis) > 0 && (ready.revents & POLLOUT) != 0) continue;
+      if (errno == EAGAIN) {
+        if (!waits && takes_more()) continue;
         errno = EAGAIN;
       }
       errors.fetch_add(1, std::memory_order_relaxed);

@@ -3,7 +3,7 @@
 //
 // Settlement never waits for the log and no line is lost: the ring's memory holds a few hundred lines, and where the
 // file cannot keep up, the shard links further rings behind it (allocated in that case only). What may pile up is
-// bounded before the work begins: has_room() refuses new requests as soon as a whole ring is unwritten, so at most the
+// bounded before the work begins: has_room() refuses new requests as soon as kMaxUnwritten bytes wait, so at most the
 // lines of requests already admitted come on top.
 #pragma once
 
@@ -23,6 +23,9 @@ namespace thalweg::telemetry {
 
 inline constexpr std::size_t kMaxLogLine = 1536;
 inline constexpr std::size_t kRingBytes = 256 * 1024;
+/// What may wait for the file before new requests are refused: some 60 ms of a shard's lines at its full speed, since
+/// the writer may have to wait that long for a processor.
+inline constexpr std::size_t kMaxUnwritten = 4 * kRingBytes;
 /// Lines that one shard may promise at a time: with kMaxLogLine it bounds what a stalled file can make a shard hold.
 inline constexpr std::uint32_t kMaxPromisedLines = 65'536;
 /// How long a line may lie in a ring before it is written, as long as the file takes it.
@@ -58,8 +61,8 @@ class LogRing {
   ~LogRing();
   LogRing(const LogRing&) = delete;
   LogRing& operator=(const LogRing&) = delete;
-  /// Asked at admission, by the producer. False while a whole ring is unwritten or `promised` (lines that running
-  /// requests will still write) is at its bound: the request is refused with 503, so that no line is ever lost.
+  /// Asked at admission, by the producer. False while kMaxUnwritten bytes are unwritten or `promised` (lines that
+  /// running requests will still write) is at its bound: the request is refused with 503, so that no line is ever lost.
   bool has_room(std::uint32_t promised) const;
   /// Never waits, never fails. Without a writer (the log is off) the line is dropped.
   void write(const AccessLine& line);

@@ -319,6 +319,23 @@ TEST(AccessLog, CountsFailedWritesAndKeepsTheLines) {
   EXPECT_EQ(numbers_in(read(folder.path / "log")), up_to(10));
 }
 
+// As long as the longest line fits into what a ring has left.
+TEST(AccessLog, HasRoomForSoManyUnwrittenBytesAndNotBeyond) {
+  const Folder folder;
+  std::filesystem::create_symlink("/dev/full", folder.path / "log");
+  LogRing ring;
+  const auto writer = AccessLogWriter::open(AccessLogWriter::Sink::kFile, folder.path / "log", {&ring});
+  ASSERT_TRUE(writer);
+  const std::size_t length = text_of(numbered(1000)).size();  // of every line with four digits
+  const std::size_t most = (kMaxUnwritten - kMaxLogLine) / length + 1;
+  ASSERT_LT(most, 9000U);
+  for (std::size_t i = 0; i < most; ++i) {
+    ASSERT_TRUE(ring.has_room(0)) << i;
+    ring.write(numbered(1000 + i));
+  }
+  EXPECT_FALSE(ring.has_room(0));
+}
+
 TEST(AccessLog, EndsThoughTheFileTakesNothing) {
   const Folder folder;
   std::filesystem::create_symlink("/dev/full", folder.path / "log");
@@ -368,6 +385,27 @@ TEST(AccessLog, WritesWholeLinesToStderrInPiecesThatThePipeKeepsTogether) {
   }
   EXPECT_EQ(numbers_in(text), up_to(kLines));
   EXPECT_LT(writes.size(), kLines / 5);
+}
+
+// A pipe whose reader lives but reads nothing: neither a file's writer nor that of stderr waits there for ever.
+TEST(AccessLog, EndsThoughNobodyReadsThePipe) {
+  const Folder folder;
+  const Pipe pipe(folder);
+  const int full = ::open(pipe.path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  const std::string page(4096, '#');
+  while (::write(full, page.data(), page.size()) > 0) {
+  }
+  const int blocking = ::open(pipe.path.c_str(), O_WRONLY | O_CLOEXEC);
+  const Stderr replaced(blocking);
+  for (const auto sink : {AccessLogWriter::Sink::kFile, AccessLogWriter::Sink::kStderr}) {
+    LogRing ring;
+    auto writer = AccessLogWriter::open(sink, pipe.path, {&ring});
+    ASSERT_TRUE(writer);
+    for (std::uint64_t i = 0; i < 100; ++i) ring.write(numbered(i));
+    writer->reset();
+  }
+  ::close(full);
+  ::close(blocking);
 }
 
 TEST(AccessLog, OutlivesTheReaderOfStderr) {

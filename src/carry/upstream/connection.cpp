@@ -66,7 +66,7 @@ void Connection::send() {
   slices_.insert(slices_.end(), attempt_->body_.slices_.begin(), attempt_->body_.slices_.end());
   size_ = head_.size() + attempt_->body_.size_;
   sent_ = 0;
-  write();
+  stream_.want_write();  // at the turn's end, behind all others that are ready: the servers are woken once
   arm_read();
 }
 

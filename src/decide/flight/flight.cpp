@@ -37,6 +37,8 @@ std::string_view name_of(Failure failure) {
       return "error_frame";
     case Failure::kTooLarge:
       return "too_large";
+    case Failure::kNoRoom:
+      return "no_room";
   }
   return "unknown";
 }
@@ -67,6 +69,8 @@ ErrorCode error_for(Failure failure) {
     case Failure::kSilent:
     case Failure::kStalled:
       return ErrorCode::kUpstreamTimeout;
+    case Failure::kNoRoom:
+      return ErrorCode::kOverloaded;
     case Failure::kCut:
       return ErrorCode::kTruncated;
     // Not ErrorCode::kTooLarge: that one blames the caller's body.
@@ -82,7 +86,7 @@ namespace {
 
 // Another endpoint would say the same, or would be made to work for nothing.
 bool is_final(Failure failure) {
-  return failure == Failure::kRefused || failure == Failure::kTooLarge;
+  return failure == Failure::kRefused || failure == Failure::kTooLarge || failure == Failure::kNoRoom;
 }
 
 constexpr std::uint8_t bit(Timer timer) {

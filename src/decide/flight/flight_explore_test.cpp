@@ -17,9 +17,10 @@ using inference::Delivery;
 
 const std::vector<Frame> kEveryFrame = {Frame::kRole,  Frame::kText, Frame::kTool,  Frame::kFinish,     Frame::kLast,
                                         Frame::kUsage, Frame::kMark, Frame::kError, Frame::kLastAndMark};
-const std::vector<Failure> kEveryFailure = {
-    Failure::kNotSent, Failure::kBusy, Failure::kServerError, Failure::kUnfit,      Failure::kRefused, Failure::kSilent,
-    Failure::kStalled, Failure::kCut,  Failure::kMalformed,   Failure::kErrorFrame, Failure::kTooLarge};
+const std::vector<Failure> kEveryFailure = {Failure::kNotSent,    Failure::kBusy,     Failure::kServerError,
+                                            Failure::kUnfit,      Failure::kRefused,  Failure::kSilent,
+                                            Failure::kStalled,    Failure::kCut,      Failure::kMalformed,
+                                            Failure::kErrorFrame, Failure::kTooLarge, Failure::kNoRoom};
 
 // One flight, two endpoints, any frame and any failure at any point.
 Bounds alone(Delivery delivery) {

@@ -5,7 +5,7 @@ namespace thalweg::flight {
 namespace {
 
 bool is_final(std::optional<Failure> failure) {
-  return failure == Failure::kRefused || failure == Failure::kTooLarge;
+  return failure == Failure::kRefused || failure == Failure::kTooLarge || failure == Failure::kNoRoom;
 }
 
 }  // namespace

@@ -157,6 +157,7 @@ TEST(Flight, FreesTheSlotOfAFrameThatFailsItsAttempt) {
 TEST(Flight, DoesNotFailOverForTheCallersFault) {
   EXPECT_EQ(stream().run().breaks(Failure::kRefused), "drop held; fail upstream_refused after refused; settle failed");
   EXPECT_EQ(whole().run().breaks(Failure::kTooLarge), "drop held; fail upstream_failed after too_large; settle failed");
+  EXPECT_EQ(whole().run().breaks(Failure::kNoRoom), "drop held; fail overloaded after no_room; settle failed");
 }
 
 TEST(Flight, MakesNoMoreThanItsAttempts) {
@@ -299,7 +300,7 @@ TEST(Flight, EqualFlightsHaveEqualHashesAndTheHeldSlotsCount) {
 }
 
 TEST(Flight, EveryFailureHasANameAndAnErrorThatDoesNotBlameTheCallersBody) {
-  for (int i = 0; i <= static_cast<int>(Failure::kTooLarge); ++i) {
+  for (int i = 0; i <= static_cast<int>(Failure::kNoRoom); ++i) {
     const auto failure = static_cast<Failure>(i);
     EXPECT_NE(name_of(failure), "unknown");
     EXPECT_NE(error_for(failure), ErrorCode::kInternal) << name_of(failure);

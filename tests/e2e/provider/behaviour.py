@@ -16,7 +16,7 @@ class Behaviour:
     status: int = 200
     error: dict | None = None   # the `error` object of a refusal; None: one that fits the status
     headers: tuple = ()         # more response fields, as (name, value)
-    raw: str = ""               # these bytes (Latin-1) instead of any answer, then the connection ends
+    raw: str = ""               # these bytes (Latin-1) instead of any answer, then the connection ends; with end="hold" it stays
 
     # What is said.
     text: str | None = None     # None: answers.text_for(prompt)
