@@ -438,7 +438,7 @@ def test_requests_are_refused_while_the_access_log_cannot_keep_up(start, standin
     lie_in_pipe = lambda: struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
     for _ in ("what fills the pipe", "what waits"):
         with Raw(gateway.port) as peer:
-            for _ in range(60):  # 1.3 MB of lines, more than may wait
+            for _ in range(230):  # 5 MB of lines, more than may wait
                 peer.send(request(method="GET", path="/nowhere") * 100)  # each leaves a line
                 assert {peer.answer().status for _ in range(100)} == {404}
         until(lambda: lie_in_pipe() > 60 * KIB, "the pipe is full")

@@ -23,9 +23,9 @@ namespace thalweg::telemetry {
 
 inline constexpr std::size_t kMaxLogLine = 1536;
 inline constexpr std::size_t kRingBytes = 256 * 1024;
-/// What may wait for the file before new requests are refused: some 60 ms of a shard's lines at its full speed, since
-/// the writer may have to wait that long for a processor.
-inline constexpr std::size_t kMaxUnwritten = 4 * kRingBytes;
+/// What may wait for the file before new requests are refused: a quarter of a second of a shard's lines at its full
+/// speed, since a busy disk can keep a write waiting that long.
+inline constexpr std::size_t kMaxUnwritten = 16 * kRingBytes;
 /// Lines that one shard may promise at a time: with kMaxLogLine it bounds what a stalled file can make a shard hold.
 inline constexpr std::uint32_t kMaxPromisedLines = 65'536;
 /// How long a line may lie in a ring before it is written, as long as the file takes it.
