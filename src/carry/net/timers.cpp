@@ -19,19 +19,27 @@ std::uint64_t TimerWheel::tick_of(Instant instant) const {
 }
 
 void TimerWheel::start(Timer& timer, Duration after, TimerOwner& owner, std::uint32_t tag) {
-  timer.stop();
   const Instant now = MonotonicClock::now();
+  // One tick more than the division gives: never early.
+  const std::uint64_t due = std::max(tick_of(now + std::max(after, Duration::zero())) + 1, current_);
+  timer.owner_ = &owner;
+  timer.tag_ = tag;
+  timer.due_tick_ = due;
+  // Put off, as the gap between tokens is with every frame: it stays where it is, and moves when its slot's time comes.
+  if (timer.wheel_ == this && due >= timer.visit_tick_) return;
+  timer.stop();
   if (count_ == 0) {
     current_ = std::max(current_, tick_of(now));
     next_ = UINT64_MAX;
   }
-  // One tick more than the division gives: never early.
-  const std::uint64_t due = std::max(tick_of(now + std::max(after, Duration::zero())) + 1, current_);
+  link(timer);
+}
+
+void TimerWheel::link(Timer& timer) {
+  const std::uint64_t due = timer.due_tick_;
   Timer*& head = slots_[due % kSlots];
   timer.wheel_ = this;
-  timer.owner_ = &owner;
-  timer.tag_ = tag;
-  timer.due_tick_ = due;
+  timer.visit_tick_ = due;
   timer.next_ = head;
   timer.previous_ = &head;
   if (head != nullptr) head->previous_ = &timer.next_;
@@ -68,18 +76,23 @@ std::size_t TimerWheel::fire() {
   const std::uint64_t last = std::min(now, current_ + kSlots - 1);
   for (std::uint64_t tick = current_; tick <= last; ++tick) {
     // An owner may start and stop any timer, so look at the list afresh after each call.
-    for (bool fired = true; fired;) {
-      fired = false;
-      for (Timer* timer = slots_[tick % kSlots]; timer != nullptr; timer = timer->next_) {
-        if (timer->due_tick_ > now) continue;
-        TimerOwner* owner = timer->owner_;
-        const std::uint32_t tag = timer->tag_;
-        unlink(*timer);
-        owner->on_timer(tag);
-        ++count;
-        fired = true;
-        break;
+    Timer* timer = slots_[tick % kSlots];
+    while (timer != nullptr) {
+      Timer* const next = timer->next_;
+      if (timer->due_tick_ > now) {
+        if (timer->due_tick_ != timer->visit_tick_) {
+          unlink(*timer);
+          link(*timer);
+        }
+        timer = next;
+        continue;
       }
+      TimerOwner* const owner = timer->owner_;
+      const std::uint32_t tag = timer->tag_;
+      unlink(*timer);
+      owner->on_timer(tag);
+      ++count;
+      timer = slots_[tick % kSlots];
     }
   }
   // What is left in those slots is due in a later round.

@@ -39,6 +39,7 @@ class Timer {
   TimerWheel* wheel_ = nullptr;
   TimerOwner* owner_ = nullptr;
   std::uint64_t due_tick_ = 0;
+  std::uint64_t visit_tick_ = 0;  // when its slot is looked at; earlier than it is due once it was put off
   std::uint32_t tag_ = 0;
 };
 
@@ -61,6 +62,7 @@ class TimerWheel {
   friend class Timer;
   static constexpr std::size_t kSlots = 512;
   std::uint64_t tick_of(Instant instant) const;
+  void link(Timer& timer);
   void unlink(Timer& timer);
 
   Instant epoch_;

@@ -68,6 +68,39 @@ TEST(TimerWheel, RestartingMovesTheDeadline) {
   EXPECT_GE(recorder.fired[0].second - begin, 80ms);
 }
 
+TEST(TimerWheel, PuttingOffAgainAndAgainFiresOnceAfterTheLast) {
+  TimerWheel wheel;
+  Recorder recorder;
+  Timer gap, beside;
+  wheel.start(gap, 20ms, recorder, 1);
+  wheel.start(beside, 20ms, recorder, 2);  // in the same slot
+  Instant last{};
+  for (int i = 0; i < 8; ++i) {
+    last = MonotonicClock::now();
+    wheel.start(gap, 50ms, recorder, 1);
+    std::this_thread::sleep_for(10ms);
+    wheel.fire();
+  }
+  run(wheel);
+  ASSERT_EQ(recorder.fired.size(), 2u);
+  EXPECT_EQ(recorder.fired[0].first, 2u);
+  EXPECT_EQ(recorder.fired[1].first, 1u);
+  EXPECT_GE(recorder.fired[1].second - last, 50ms);
+}
+
+TEST(TimerWheel, PutOffAndThenDrawnForwardFiresInTime) {
+  TimerWheel wheel;
+  Recorder recorder;
+  Timer a;
+  wheel.start(a, 100ms, recorder, 1);
+  wheel.start(a, 60s, recorder, 1);
+  const Instant begin = MonotonicClock::now();
+  wheel.start(a, 30ms, recorder, 1);
+  run(wheel);
+  ASSERT_EQ(recorder.fired.size(), 1u);
+  EXPECT_GE(recorder.fired[0].second - begin, 30ms);
+}
+
 TEST(TimerWheel, AnOwnerMayStopAndStartTimersOfTheSameSlotWhileOneFires) {
   TimerWheel wheel;
   Recorder recorder;
