@@ -272,7 +272,7 @@ void Connection::head_done() {
     return stop({ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly", {}});
   }
   admitted_ = true;
-  body_began_ = MonotonicClock::now();
+  body_began_ = worker_.shard.loop().turn_began();
   if (head.expects_continue && head.minor_version >= 1) {
     static constexpr std::string_view kContinue[] = {"HTTP/1.1 100 Continue\r\n\r\n"};
     send(kContinue);
@@ -521,9 +521,9 @@ void Connection::answered(bool keep_alive) {
   admitted_ = false;
   head_known_ = false;
   subject_ = {};
-  arrived_at_ = MonotonicClock::now();
   phase_ = Phase::kReading;
   if (filled_ != 0) {  // the next request has begun already
+    arrived_at_ = MonotonicClock::now();
     worker_.shard.timers().start(read_timer_, snapshot_->settings.limits.header_timeout, *this, kReadTimer);
   }
   if (in_process_) return;  // its loop goes on

@@ -51,7 +51,6 @@ void Exchange::begin(const Arrival& arrival) {
   status_ = 0;
   decision_hash_ = 0;
   dispatched_ = 0;
-  dispatched_at_ = {};
   first_token_at_ = {};
   target_ = {};
   timeouts_ = {};
@@ -90,7 +89,6 @@ void Exchange::begin(const Arrival& arrival) {
   question_.estimated_input_tokens = request.estimated_input_tokens;
   question_.max_output_tokens = request.max_output_tokens;
   question_.utc = arrived_;
-  question_.first_asked_at = MonotonicClock::now();
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
   feed({.kind = Event::Kind::kStart});
@@ -189,6 +187,7 @@ void Exchange::leave_line() {
 
 // Lost races are of one asking only; attempts stay, under the indices of the newest fleet.
 void Exchange::carry_over_attempts(const Snapshot& newest) {
+  if (question_.earlier.count == 0) return;
   placement::EarlierAttempts kept;
   for (placement::EarlierAttempt earlier : question_.earlier.view()) {
     if (earlier.end == placement::AttemptEnd::kLostRace) continue;
@@ -239,6 +238,7 @@ void Exchange::ask() {
   question_.attempt = attempt;
   while (true) {
     question_.asked_at = MonotonicClock::now();
+    if (question_.first_asked_at == Instant{}) question_.first_asked_at = question_.asked_at;
     const placement::World world{&newest->fleet(), &newest->settings.policy, &newest->facts, worker_.conditions()};
     const placement::Decision decision = placement::place(question_, world, worker_.scratch);
     decision_hash_ = decision.hash();
@@ -299,7 +299,6 @@ void Exchange::dispatch() {
   sse_.reset();
   answer_.begin(request, model.name, request.delivery == inference::Delivery::kWhole);
   const dialect::SlicedBody& body = parsed_.body_for(kind, model.upstream_name, permit_->obligations());
-  dispatched_at_ = MonotonicClock::now();
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {
     worker_.shard.timers().start(timers_[static_cast<std::size_t>(flight::Timer::kTotal)], timeouts_.total, *this,
                                  static_cast<std::uint32_t>(flight::Timer::kTotal));

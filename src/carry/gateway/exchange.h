@@ -127,7 +127,6 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
 
   UtcTime arrived_{};
   Instant arrived_at_{};
-  Instant dispatched_at_{};
   Instant first_token_at_{};
   std::string_view path_;
   std::uint64_t bytes_in_ = 0;
@@ -141,6 +140,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   bool streamed_ = false;
   bool never_again_ = false;  // the endpoint of the running attempt will not serve this request
   bool recorded_ = false;     // the running attempt's failure has been noted
+  std::string head_;          // of the answer
   std::vector<std::string_view> slices_;
 };
 

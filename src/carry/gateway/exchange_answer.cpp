@@ -65,14 +65,20 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
   worker_.metrics.responses_by_class[std::min<std::size_t>(status / 100, 5)].add();
   char id[RequestId::kTextLength];
   question_.request.write(id);
-  fmt::basic_memory_buffer<char, 512> head;
-  fmt::format_to(
-      std::back_inserter(head),
-      "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
-      status, reason_phrase(status), body_size, std::string_view(id, sizeof id), extra_fields,
-      connection_.connection_field(connection_.client_keeps_alive()), connection_.cors_fields());
+  const fmt::format_int status_text(status), size_text(body_size);
+  head_.clear();
+  for (const std::string_view part :
+       {std::string_view("HTTP/1.1 "), std::string_view(status_text.data(), status_text.size()), std::string_view(" "),
+        reason_phrase(status), std::string_view("\r\nContent-Type: application/json\r\nContent-Length: "),
+        std::string_view(size_text.data(), size_text.size()), std::string_view("\r\nX-Request-Id: "),
+        std::string_view(id, sizeof id), std::string_view("\r\n"), extra_fields,
+        connection_.connection_field(connection_.client_keeps_alive())}) {
+    head_ += part;
+  }
+  head_ += connection_.cors_fields();
+  head_ += "\r\n";
   slices_.clear();
-  slices_.emplace_back(head.data(), head.size());
+  slices_.push_back(head_);
   slices_.insert(slices_.end(), body.begin(), body.end());
   if (!connection_.send(slices_)) cut_ = true;
 }

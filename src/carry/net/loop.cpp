@@ -128,6 +128,7 @@ std::size_t Loop::turn(Duration limit) {
     wait_ms = limit > std::chrono::hours(24) ? -1 : static_cast<int>((limit + 999'999ns) / 1ms);
   }
   ready_->count = ::epoll_wait(poll_.handle(), ready_->events.data(), kEventsPerTurn, wait_ms);
+  timers_.begin_turn();
   std::size_t handled = 0;
   bool rang = false;
   for (int i = 0; i < ready_->count; ++i) {

@@ -19,7 +19,7 @@ std::uint64_t TimerWheel::tick_of(Instant instant) const {
 }
 
 void TimerWheel::start(Timer& timer, Duration after, TimerOwner& owner, std::uint32_t tag) {
-  const Instant now = MonotonicClock::now();
+  const Instant now = turn_began_ != Instant{} ? turn_began_ : MonotonicClock::now();
   // One tick more than the division gives: never early.
   const std::uint64_t due = std::max(tick_of(now + std::max(after, Duration::zero())) + 1, current_);
   timer.owner_ = &owner;
@@ -65,6 +65,7 @@ Duration TimerWheel::until_next() {
 }
 
 std::size_t TimerWheel::fire() {
+  turn_began_ = {};
   if (count_ == 0) return 0;
   const std::uint64_t now = tick_of(MonotonicClock::now());
   std::size_t count = 0;

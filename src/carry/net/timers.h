@@ -50,12 +50,16 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  /// Starts or restarts. The owner is called on the shard's thread unless the timer is stopped before.
+  /// Starts or restarts. The owner is called on the shard's thread unless the timer is stopped before. Inside a turn of
+  /// the loop `after` counts from the turn's beginning.
   void start(Timer& timer, Duration after, TimerOwner& owner, std::uint32_t tag);
   /// How long until fire() may have something to do: Duration::max() when no timer runs. A timer due in a later round
   /// of the wheel gives its slot's time in this one, so whoever waits wakes once a round: about every five seconds.
   Duration until_next();
-  /// Calls the owners of what is due. How many those were.
+  /// The loop has woken: from here to fire() the time is looked at no more.
+  void begin_turn() { turn_began_ = MonotonicClock::now(); }
+  Instant turn_began() const { return turn_began_; }
+  /// Ends the turn: calls the owners of what is due. How many those were.
   std::size_t fire();
 
  private:
@@ -66,6 +70,7 @@ class TimerWheel {
   void unlink(Timer& timer);
 
   Instant epoch_;
+  Instant turn_began_{};       // none between two turns
   std::uint64_t current_ = 0;  // ticks before this one have fired
   std::uint64_t next_ = 0;     // the slots from current_ up to this tick are empty
   std::size_t count_ = 0;

@@ -124,6 +124,12 @@ struct AccessLogWriter::Impl {
 
 namespace {
 
+std::uint64_t count_lines(std::string_view text) {
+  std::uint64_t count = 0;
+  for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) ++count;
+  return count;
+}
+
 Result<int> open_file(const std::filesystem::path& path) {
   // Non-blocking: a pipe that nobody reads must not keep the process from ending.
   const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
@@ -251,7 +257,7 @@ AccessLogWriter::Impl::Drained AccessLogWriter::Impl::drain_current() {
     const std::size_t whole = line_end_before(reached);
     std::uint64_t ended = 0;
     for (const auto& [from, to] : {std::pair{std::size_t{0}, std::min(whole, wrap)}, std::pair{wrap, whole}}) {
-      if (from < to) ended += static_cast<std::uint64_t>(std::ranges::count(piece(from, to), '\n'));
+      if (from < to) ended += count_lines(piece(from, to));
     }
     partial = reached - whole;
     segment->tail.store(tail + whole, std::memory_order_release);

@@ -29,13 +29,17 @@ void Connection::carry(Attempt& attempt) {
   reader_.reset();
   timer_.stop();
   const placement::Permit& permit = attempt.permit_;
-  head_.clear();
-  fmt::format_to(std::back_inserter(head_), "{} {}{} HTTP/1.1\r\n{}", attempt.body_.get_ ? "GET" : "POST",
-                 attempt.body_.root_ == Body::Root::kServer ? "" : pool_->destination.base_path, attempt.body_.path_,
-                 pool_->fixed_fields);
-  if (!attempt.body_.get_) {
-    fmt::format_to(std::back_inserter(head_), "Content-Type: application/json\r\nContent-Length: {}\r\n",
-                   attempt.body_.size_);
+  const Body& body = attempt.body_;
+  head_.assign(body.get_ ? "GET " : "POST ");
+  if (body.root_ != Body::Root::kServer) head_ += pool_->destination.base_path;
+  head_ += body.path_;
+  head_ += " HTTP/1.1\r\n";
+  head_ += pool_->fixed_fields;
+  if (!body.get_) {
+    const fmt::format_int size(body.size_);
+    head_ += "Content-Type: application/json\r\nContent-Length: ";
+    head_.append(size.data(), size.size());
+    head_ += "\r\n";
   }
   head_ += "X-Request-Id: ";
   const std::size_t at = head_.size();
