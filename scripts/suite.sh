@@ -14,7 +14,8 @@ export THALWEG_PROGRAM="$PWD/$folder/thalweg"
 export THALWEG_ENGINE="$THALWEG_CACHE/engine/llama-server"
 THALWEG_MODEL="$(scripts/model.sh --path)"
 export THALWEG_MODEL
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}"
+# Without detect_stack_use_after_return: g++ 12's fake stack does not keep an alignment of 64 bytes (GCC bug 110027), which UBSan sees.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-strict_string_checks=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}"
 
