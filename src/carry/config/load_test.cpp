@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -366,9 +367,7 @@ TEST(Load, HoldsAHundredThousandKeysAndNotOneMore) {
   yaml += "keys:\n";
   const std::string tenant(64, 't');
   for (std::size_t i = 0; i < policy::kMaxKeys; ++i) {
-    const std::string number = std::to_string(100'000'000 + i);
-    yaml += "  - {id: " + std::string(32 - number.size(), 'k') + number +
-            ", sha256: " + std::string(64 - number.size(), '0') + number + ", tenant: " + tenant + ", models: [m]}\n";
+    yaml += fmt::format("  - {{id: {:k>32}, sha256: {:064}, tenant: {}, models: [m]}}\n", i, i, tenant);
   }
   EXPECT_EQ(accepted(yaml, folder).policy.keys.size(), policy::kMaxKeys);
   yaml = std::string(kSmall) + "keys: [";
@@ -403,7 +402,7 @@ TEST(Load, TakesAServersKeyUpToItsLongestFromEverywhere) {
   const std::string of_file = "endpoints.e.key_file: " + (folder.path / "long").string() + ": " + refused;
   for (const std::string end : {"", "\n", "\r\n"}) {
     EXPECT_EQ(file_of(longest + end), "4096");
-    EXPECT_EQ(file_of(longest + "k" + end), of_file);
+    EXPECT_EQ(file_of(fmt::format("{}k{}", longest, end)), of_file);
   }
   EXPECT_EQ(file_of(longest + longest), of_file);
 }

@@ -26,7 +26,7 @@ Worker::~Worker() {
   shard.stop();
 }
 
-void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
+void Worker::adopt(const std::shared_ptr<const Snapshot>& snapshot) {
   // A counter of its own: shards do not share the one that every request copies.
   auto own =
       std::shared_ptr<const Snapshot>(std::make_shared<std::shared_ptr<const Snapshot>>(snapshot), snapshot.get());

@@ -48,7 +48,7 @@ class Worker final : private net::TimerOwner {
   ~Worker();
 
   // From any thread: posted to the shard.
-  void adopt(std::shared_ptr<const Snapshot> snapshot);
+  void adopt(const std::shared_ptr<const Snapshot>& snapshot);
   void adopt(std::shared_ptr<const PublishedConditions> conditions);
   void drain(Duration limit);
   /// Closes what is left.

@@ -59,7 +59,7 @@ TEST(Lookup, MoreThanThereAreThreadsAllCome) {
   int came = 0;
   std::vector<std::unique_ptr<Lookup>> lookups;
   for (int i = 0; i < 32; ++i) {
-    lookups.push_back(std::make_unique<Lookup>(loop, "localhost", 80, [&](auto, auto) { ++came; }));
+    lookups.push_back(std::make_unique<Lookup>(loop, "localhost", 80, [&](const auto&, auto) { ++came; }));
   }
   EXPECT_TRUE(run_until(loop, [&] { return came == 32; }));
 }
@@ -68,11 +68,11 @@ TEST(Lookup, OneThatIsDroppedNeverAnswers) {
   bool came = false;
   {
     Loop loop;
-    std::optional<Lookup> dropped(std::in_place, loop, "localhost", 80, [&](auto, auto) { FAIL(); });
+    std::optional<Lookup> dropped(std::in_place, loop, "localhost", 80, [&](const auto&, auto) { FAIL(); });
     dropped.reset();
-    const Lookup kept(loop, "localhost", 80, [&](auto, auto) { came = true; });
+    const Lookup kept(loop, "localhost", 80, [&](const auto&, auto) { came = true; });
     EXPECT_TRUE(run_until(loop, [&] { return came; }));
-    const Lookup outlived(loop, "localhost", 80, [&](auto, auto) { FAIL() << "the loop is gone"; });
+    const Lookup outlived(loop, "localhost", 80, [&](const auto&, auto) { FAIL() << "the loop is gone"; });
   }
 }
 

@@ -73,7 +73,7 @@ class ScriptedServer final : Loop::Watcher {
     bool gone = false;        // the client closed or reset the connection
     bool handshaken = false;  // the TLS handshake ended, well or not
 
-    void send(std::string text) {
+    void send(const std::string& text) {
       unsent_ += text;
       on_writable();
     }

@@ -24,7 +24,8 @@ class Explain : public testing::Test {
     question_.model = "small";
     question_.first_asked_at = question_.asked_at = Instant(100s);
   }
-  void add_endpoint(std::string name, std::string model, std::uint32_t context, inference::Capabilities capabilities) {
+  void add_endpoint(const std::string& name, const std::string& model, std::uint32_t context,
+                    inference::Capabilities capabilities) {
     fleet::Endpoint endpoint;
     endpoint.name = name;
     endpoint.slots = 2;

@@ -24,7 +24,7 @@ class Place : public testing::Test {
  protected:
   Place() {
     const Capabilities all = {Capability::kChat, Capability::kCompletions, Capability::kTools};
-    const auto model = [&](std::string name) {
+    const auto model = [&](const std::string& name) {
       return fleet::EndpointModel{
           .name = name, .upstream_name = name, .context_tokens = 1000, .capabilities = all, .asked = {}};
     };
