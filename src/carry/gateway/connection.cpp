@@ -421,8 +421,7 @@ void Connection::refuse(const Error& error, bool log) {
 }
 
 // Small answers leave at the end of the loop's turn, all that are ready one after the other: whoever reads them is
-// woken once and finds them all, instead of falling asleep between two. At 32 connections that is a fifth of the whole
-// cost.
+// woken once and finds them all, instead of falling asleep between two (docs/decisions/0012-sends-at-the-turns-end.md).
 bool Connection::send(std::span<const std::string_view> slices) {
   if (phase_ == Phase::kClosed) return false;
   std::size_t total = 0;
