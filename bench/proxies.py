@@ -14,8 +14,8 @@ from processes import BenchError
 HERE = Path(__file__).resolve().parent
 CHAT_PATH = b"/v1/chat/completions"
 
-# Where /metrics counts tokens: any of these names, with a label whose value is "input" or "output".
-TOKEN_METRICS = ("gen_ai_client_token_usage_sum", "gen_ai_client_token_usage_total", "thalweg_tokens_total")
+# Where /metrics counts tokens, with a label whose value is "input" or "output".
+TOKEN_METRIC = "thalweg_tokens_total"
 
 THALWEG_YAML = """\
 listen: 127.0.0.1:0
@@ -153,7 +153,7 @@ def tokens_in(exposition: str) -> tuple[int, int]:
     named = 0
     for line in exposition.splitlines():
         match = re.match(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{(.*)\} (\S+)", line)
-        if not match or match[1] not in TOKEN_METRICS:
+        if not match or match[1] != TOKEN_METRIC:
             continue
         for kind in sums:
             if f'="{kind}"' in match[2]:

@@ -1,4 +1,6 @@
 """The benchmark's sections, one function each: what is run in which order, and the rows that come of it."""
+import hashlib
+import http.client
 import json
 import math
 import os
@@ -7,6 +9,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -335,6 +338,62 @@ def cold_start(bench: Bench) -> None:
                           note=f"median of {value.count}, interval {value.low:.1f} to {value.high:.1f}; fork, taskset and exec included"))
 
 
+def reloading(bench: Bench) -> None:
+    """(h) From a change of the configuration to the first answer by it, while 128 streams run; 51 endpoints, 1,001 keys."""
+    if bench.subject is None:
+        bench.rows.append(Row("h", "reload", "ms", None, note="needs the gateway"))
+        return
+    frames = bench.size(1500, 400)  # of 10 ms: the streams outlast the reloads
+    upstream = Upstream(bench.tools, bench.load_core, frames=frames, interval_us=10_000)
+    subject = bench.start_subject("reload", upstream)
+    first = subject.config.read_text()
+    more_keys = "".join(f",\n  {{id: k{i}, sha256: {hashlib.sha256(str(i).encode()).hexdigest()}}}" for i in range(1000))
+    more_endpoints = "".join(f"  e{i}: {{place: cloud, api: openai, url: \"http://127.0.0.1:1/v1\", models: {{m: {{}}, n: {{}}}}}}\n" for i in range(50))
+    reloads, times = bench.size(40, 10), {"SIGHUP": [], "the changed file alone": []}
+    streaming = []
+    thread = threading.Thread(target=lambda: streaming.append(
+        processes.load(bench.tools, bench.load_core, subject.stream_port, "--stream", "--frames", frames, "--connections", 128,
+                       "--requests", 128, headers=subject.headers)))
+    thread.start()
+    try:
+        time.sleep(0.5)
+        connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=5)
+        for number in range(2 * reloads):
+            by = list(times)[number % 2]
+            text = first.replace("models: {bench: [up/bench]}", f"models: {{bench: [up/bench], v{number}: [e0/m]}}")
+            text = text.replace("endpoints:\n", "endpoints:\n" + more_endpoints).replace("tenant: bench}]", "tenant: bench}" + more_keys + "]")
+            written = subject.config.with_suffix(".new")
+            written.write_text(text)
+            begin = time.perf_counter()
+            written.rename(subject.config)
+            if by == "SIGHUP":
+                os.kill(subject.pid, signal.SIGHUP)
+            while True:
+                connection.request("GET", f"/v1/models/v{number}", headers=subject.headers)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    break
+                if time.perf_counter() - begin > 10:
+                    raise BenchError(f"the gateway does not know the model of reload {number} after 10 s")
+                time.sleep(0.0005)
+            times[by].append((time.perf_counter() - begin) * 1000)
+            time.sleep(0.1)  # SIGHUP and the file's own event are two reloads
+        if not thread.is_alive():
+            raise BenchError("the streams ended before the last reload")
+    finally:
+        thread.join()
+    subject.note(streaming[0])
+    subject.check()
+    subject.stop()
+    upstream.stop()
+    bench.samples["reload"] = [{"by": by, "ms": values} for by, values in times.items()]
+    for by, values in times.items():
+        worst = max(values)
+        bench.rows.append(Row("h", f"reload by {by}, slowest", "ms", worst, bound=100, verdict="met" if worst <= 100 else "missed",
+                              note=f"median {statistics.median(values):.1f} of {len(values)}; {streaming[0]['ok']} of {streaming[0]['sent']} streams whole"))
+
+
 def engine_tokens(bench: Bench) -> None:
     """(g) Tokens per second of one engine process through the gateway and directly, in pairs, on unpinned cores."""
     cache = Path(os.environ.get("THALWEG_CACHE", Path.home() / ".cache" / "thalweg"))
@@ -404,7 +463,7 @@ def foreign_work(bench: Bench) -> float | None:
     return statistics.median(shares) if shares else None
 
 
-SECTIONS = {"a": proxying, "b": system_calls, "c": streaming, "d": latency, "e": memory, "f": cold_start, "g": engine_tokens}
+SECTIONS = {"a": proxying, "b": system_calls, "c": streaming, "d": latency, "e": memory, "f": cold_start, "g": engine_tokens, "h": reloading}
 
 
 def as_json(bench: Bench) -> str:

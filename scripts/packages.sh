@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/step.sh
 
 declare -A sets=(
-  [build]="g++ cmake ninja-build ccache mold libssl-dev libsimdjson-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev libxxhash-dev libseccomp-dev node-llhttp"
+  [build]="g++ cmake ninja-build ccache mold libssl-dev libsimdjson-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev libxxhash-dev libseccomp-dev node-llhttp libedit2"
   [engine]="git g++ cmake ninja-build mold python3 python3-pip unzip curl ca-certificates"
   [model]="python3 python3-pip unzip ca-certificates"
   [test]="libgtest-dev libbenchmark-dev python3-venv curl"

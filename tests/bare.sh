@@ -2,7 +2,8 @@
 # Shows that first use works on a bare Debian 12: a fresh chroot of bookworm with git and make, a clone of this repository's HEAD,
 # then `make run` until its first answer, `make run` again (ready within seconds), and `make test`. Prints each one's seconds.
 #   BARE_TREE=1   takes the working tree instead of HEAD (for work in progress)
-#   BARE_STEPS    a subset of: run again test      (default: all)
+#   BARE_STEPS    a subset of run,again,test       (default: all)
+#   BARE_AS=user  as an ordinary user who may use sudo, instead of as root
 #   BARE_KEEP=1   leaves the chroot for a look
 # Needs root. Mounts and processes live in namespaces of their own, so they are gone whichever way this ends.
 set -euo pipefail
@@ -10,6 +11,8 @@ cd "$(dirname "$0")/.."
 . scripts/pins.sh
 . scripts/step.sh
 ((EUID == 0)) || die "the bare proof makes a chroot, which needs root" "run: sudo make bare"
+steps=${BARE_STEPS:-run,again,test}
+steps=${steps//,/ }
 command -v mmdebstrap >/dev/null || die "mmdebstrap is not installed" "install it: apt-get install mmdebstrap"
 sources=/etc/apt/sources.list.d/debian.sources
 [[ -f $sources ]] || sources=/etc/apt/sources.list
@@ -36,7 +39,13 @@ done < <(env -0)
 apt_settings=()
 while IFS= read -r setting; do apt_settings+=("--aptopt=$setting"); done < <(grep -hE '^Acquire::' /etc/apt/apt.conf.d/* /etc/apt/apt.conf 2>/dev/null || true)
 
-step chroot "making a bare bookworm" mmdebstrap --variant=minbase --include=git,make,ca-certificates "${apt_settings[@]}" bookworm "$root" "$sources"
+as=()
+packages=git,make,ca-certificates
+if [[ ${BARE_AS:-root} == user ]]; then
+  packages+=,sudo
+  as=(setpriv --reuid=dev --regid=dev --init-groups)
+fi
+step chroot "making a bare bookworm" mmdebstrap --variant=minbase --include="$packages" "${apt_settings[@]}" bookworm "$root" "$sources"
 mkdir -p "$root$home"
 for file in "${files[@]}"; do
   if [[ -e $file && ! -e $root$file ]]; then
@@ -50,6 +59,12 @@ if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
   chroot "$root" update-ca-certificates >/dev/null 2>&1
 fi
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+
+if [[ ${BARE_AS:-root} == user ]]; then
+  chroot "$root" useradd --home-dir "$home" dev
+  echo 'dev ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/dev"
+  chroot "$root" chown -R dev:dev /srv
+fi
 
 # The repository goes in as a bundle and is cloned inside.
 bundle="$root/srv/thalweg.bundle"
@@ -127,10 +142,10 @@ unshare --mount --pid --fork --kill-child bash -euc '
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   exec chroot "$root" "$@"
-' inside "$root" env -i HOME="$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${environment[@]}" \
-  bash /srv/inside.sh "${BARE_STEPS:-run again test}" "$port" 2>&1 | tee "$THALWEG_RUN/bare.log"
+' inside "$root" "${as[@]}" env -i HOME="$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${environment[@]}" \
+  bash /srv/inside.sh "$steps" "$port" 2>&1 | tee "$THALWEG_RUN/bare.log"
 line bare "done in $(seconds $(($(now_ms) - start))) s; the whole log: $THALWEG_RUN/bare.log"
 echo
 grep '^BARE ' "$THALWEG_RUN/bare.log" | grep -v '^BARE answer'
 first=$(sed -nE 's/^BARE +without apt: (.*) s$/\1/p' "$THALWEG_RUN/bare.log")
-echo "PROOF count=$(wc -w <<<"${BARE_STEPS:-run again test}") note=steps${first:+, first answer after $first s without apt}"
+echo "PROOF count=$(wc -w <<<"$steps") note=steps as ${BARE_AS:-root}${first:+, first answer after $first s without apt}"

@@ -2,6 +2,7 @@
 made by openssl for each run."""
 
 import pathlib
+import signal
 import ssl
 import subprocess
 
@@ -13,6 +14,7 @@ from conftest import KEYS
 from provider import answers, behaviour
 from reading import fold
 from standin import StandIn
+from waiting import until
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
 
@@ -81,6 +83,19 @@ def test_an_endpoint_that_cannot_prove_itself_sees_no_byte_of_a_request(pki, sta
         python(gateway.base_url).chat.completions.create(**ASK)
     assert caught.value.status_code in (502, 503)
     assert standin.records == []
+    standin.stop()
+
+
+def test_another_authority_in_the_same_file_is_trusted_after_a_reload(pki, start, python):
+    """So a certificate authority is renewed: its file is replaced, and the gateway told."""
+    (pki / "changing.pem").write_bytes((pki / "stranger.pem").read_bytes())
+    standin, gateway = serving(pki, start, certificate(pki, "renewed", "IP:127.0.0.1", "authority"), ca="changing")
+    with pytest.raises(openai.InternalServerError):
+        python(gateway.base_url).chat.completions.create(**ASK)
+    (pki / "changing.pem").write_bytes((pki / "authority.pem").read_bytes())
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: gateway.metric("thalweg_config_reloads_total", result="ok") == 1, "the reload")
+    assert python(gateway.base_url).chat.completions.create(**ASK).choices[0].message.content
     standin.stop()
 
 

@@ -156,6 +156,7 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
   }
   engine.threads = static_cast<std::uint32_t>(section.integer("threads", engine.threads, {0, 1024}));
   engine.memory_bytes = section.size("memory", engine.memory_bytes, {256ULL << 20, 64ULL << 40});
+  engine.start_timeout = section.duration("start_timeout", engine.start_timeout, {100ms, kDay});
   engine.sandbox = section.one_of("sandbox", 0, kSandbox) == 0 ? Sandbox::kOn : Sandbox::kOff;
   read_arguments(section, engine, errors);
   section.finish();
@@ -220,7 +221,8 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
   }
   read_key(section, folder, remote);
   if (section.optional("ca_file") != nullptr) {
-    remote.ca_file = taken(resolve_file(section.text("ca_file", ""), folder), section, "ca_file");
+    const auto path = taken(resolve_file(section.text("ca_file", ""), folder), section, "ca_file");
+    if (!path.empty()) remote.authorities = taken(read_authorities(path), section, "ca_file");
     if (!remote.tls) section.error("ca_file", "the url is http://, which has no certificates");
   }
   endpoint.slots = static_cast<std::uint32_t>(section.integer("slots", kRemoteSlots, {1, 100'000}));

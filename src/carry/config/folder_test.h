@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "carry/config/settings.h"
+#include "carry/net/authority_test.h"
 
 namespace thalweg::config {
 
@@ -26,13 +27,24 @@ class Folder {
   Folder() {
     std::string name = (std::filesystem::temp_directory_path() / "thalweg-config-XXXXXX").string();
     path = ::mkdtemp(name.data());
-    for (const char* file : {"model.gguf", "smollm2-135m.gguf", "ca.pem"}) std::ofstream(path / file) << "x";
-    for (const char* file : {"secret", "engine"}) std::ofstream(path / file) << "sk-from-a-file\r\n";
-    std::filesystem::permissions(path / "secret", std::filesystem::perms::owner_read);
-    std::filesystem::permissions(path / "engine", std::filesystem::perms::owner_all);
+    write("model.gguf", "GGUF", 0644);
+    write("smollm2-135m.gguf", "GGUF", 0644);
+    write("engine", "#!/bin/sh\n", 0755);
+    write("plain", "no program\n", 0644);
+    write("secret", "sk-from-a-file\r\n", 0600);
+    write("two-lines", "sk-secret\nmore\n", 0600);
+    write("open", "sk-open\n", 0644);
+    write("ca.pem", net::Authority().pem(), 0644);
+    std::filesystem::create_directory(path / "folder");
   }
   ~Folder() { std::filesystem::remove_all(path); }
   std::filesystem::path path;
+
+ private:
+  void write(const char* name, std::string_view text, unsigned mode) const {
+    std::ofstream(path / name) << text;
+    std::filesystem::permissions(path / name, static_cast<std::filesystem::perms>(mode));
+  }
 };
 
 inline Settings accepted(std::string_view yaml, const Folder& folder) {

@@ -83,7 +83,7 @@ places:
 endpoints:
   local:
     place: edge
-    engine: {program: ./engine, context: 2048, slots: 2, threads: 4, memory: 3GiB, sandbox: off, arguments: [--mlock], models: {m: {file: model.gguf, capabilities: [chat]}}}
+    engine: {program: ./engine, context: 2048, slots: 2, threads: 4, memory: 3GiB, start_timeout: 2s, sandbox: off, arguments: [--mlock], models: {m: {file: model.gguf, capabilities: [chat]}}}
   remote:
     place: cloud
     api: openai
@@ -118,6 +118,7 @@ probe_interval: 13s
   EXPECT_EQ(engine.context_tokens, 2048U);
   EXPECT_EQ(engine.threads, 4U);
   EXPECT_EQ(engine.memory_bytes, 3ULL << 30);
+  EXPECT_EQ(engine.start_timeout, 2s);
   EXPECT_EQ(engine.sandbox, Sandbox::kOff);
   EXPECT_EQ(engine.arguments, std::vector<std::string>{"--mlock"});
   const fleet::Endpoint& remote = settings.fleet.endpoints.at(1);
@@ -137,7 +138,7 @@ probe_interval: 13s
   EXPECT_EQ(carried.host_header, "api.example:8443");
   EXPECT_EQ(carried.base_path, "/base/v1");
   EXPECT_EQ(carried.key, "Bearer-sk-from-the-environment");
-  EXPECT_EQ(carried.ca_file, folder.path / "ca.pem");
+  EXPECT_EQ(carried.authorities, read(folder.path / "ca.pem"));
   const RemoteSettings& plain = *settings.endpoints.at(2).remote;
   EXPECT_FALSE(plain.tls);
   EXPECT_EQ(plain.host, "::1");

@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "carry/config/settings.h"
+#include "carry/net/tls.h"
 
 namespace thalweg::config {
 namespace {
@@ -137,6 +138,22 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
     return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), fault));
   }
   return secret;
+}
+
+Result<std::string> read_authorities(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string pem(kMaxAuthorities + 1, '\0');
+  stream.read(pem.data(), static_cast<std::streamsize>(pem.size()));
+  if (stream.bad()) return fail(ErrorCode::kConfig, fmt::format("{} cannot be read", file.string()));
+  pem.resize(static_cast<std::size_t>(stream.gcount()));
+  if (pem.empty()) return fail(ErrorCode::kConfig, fmt::format("{} is empty", file.string()));
+  if (pem.size() > kMaxAuthorities) {
+    return fail(ErrorCode::kConfig, fmt::format("{} has more than {} MiB", file.string(), kMaxAuthorities >> 20));
+  }
+  if (const auto usable = net::TlsContext::make(pem); !usable) {
+    return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), usable.error().message));
+  }
+  return pem;
 }
 
 }  // namespace thalweg::config

@@ -25,5 +25,7 @@ Result<std::filesystem::path> resolve_program(std::string_view text, const std::
 std::string fault_of_secret(std::string_view secret);
 /// The first line of a small file that not everybody on the machine may read.
 Result<std::string> read_secret(const std::filesystem::path& file);
+/// PEM certificates to trust; kConfig if there is none in the file, or one that cannot be read.
+Result<std::string> read_authorities(const std::filesystem::path& file);
 
 }  // namespace thalweg::config

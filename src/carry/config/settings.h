@@ -22,6 +22,7 @@ inline constexpr std::size_t kMaxEndpointModels = 4096;  // of all endpoints tog
 inline constexpr std::size_t kMaxAttestations = 64;      // of one place
 inline constexpr std::size_t kMaxArguments = 256;        // of one engine
 inline constexpr std::size_t kMaxUpstreamName = 256;     // bytes of what a server calls its model
+inline constexpr std::size_t kMaxAuthorities = 4 << 20;  // bytes of a ca_file; Debian's whole store has 220 KB
 inline constexpr std::size_t kMaxSecret = 4096;          // characters of a server's key; OAuth tokens reach 2 KiB
 inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
 inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
@@ -48,6 +49,7 @@ struct EngineSettings {
   std::uint32_t slots = 4;
   std::uint32_t threads = 0;       // 0: the engine decides
   std::uint64_t memory_bytes = 0;  // 0: by model file and context, see engine/command.h
+  Duration start_timeout = 300s;   // a large model from a slow disk
   Sandbox sandbox = Sandbox::kOn;
   std::vector<std::string> arguments;  // passed on as they are
 };
@@ -57,10 +59,10 @@ struct RemoteSettings {
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
-  std::string host_header;        // as it goes into the Host field
-  std::string base_path;          // "/v1", without a last slash
-  std::string key;                // empty: no Authorization field
-  std::filesystem::path ca_file;  // empty: the system's
+  std::string host_header;  // as it goes into the Host field
+  std::string base_path;    // "/v1", without a last slash
+  std::string key;          // empty: no Authorization field
+  std::string authorities;  // the PEM certificates of ca_file; empty: the system's
 };
 
 /// What an endpoint needs beyond the fleet's view of it; same index as fleet.endpoints.

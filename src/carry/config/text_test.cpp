@@ -18,6 +18,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "carry/config/folder_test.h"
 #include "carry/config/settings.h"
 
 namespace thalweg::config {
@@ -26,11 +27,6 @@ namespace {
 struct Case {
   std::string name, yaml, expected;
 };
-
-std::string read(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
 
 // The lines before the first case, and the cases.
 std::pair<std::string, std::vector<Case>> read_cases(const std::filesystem::path& file) {
@@ -52,30 +48,6 @@ std::pair<std::string, std::vector<Case>> read_cases(const std::filesystem::path
   }
   return {head, cases};
 }
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "thalweg-config-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-    write("model.gguf", "GGUF", 0644);
-    write("engine", "#!/bin/sh\n", 0755);
-    write("plain", "no program\n", 0644);
-    write("secret", "sk-secret\n", 0600);
-    write("two-lines", "sk-secret\nmore\n", 0600);
-    write("open", "sk-open\n", 0644);
-    write("ca.pem", "", 0644);
-    std::filesystem::create_directory(path / "folder");
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-
- private:
-  void write(const char* name, std::string_view text, unsigned mode) const {
-    std::ofstream(path / name) << text;
-    std::filesystem::permissions(path / name, static_cast<std::filesystem::perms>(mode));
-  }
-};
 
 std::string outcome(const Case& test, const Folder& folder) {
   std::string yaml = test.yaml;

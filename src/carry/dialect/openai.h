@@ -22,6 +22,8 @@
 namespace thalweg::dialect {
 
 inline constexpr std::size_t kMaxJsonDepth = 128;
+inline constexpr std::size_t kMaxReadRefusal = 64 * 1024;  // of an endpoint's error answer
+inline constexpr std::size_t kMaxPassedText = 1024;        // of an endpoint's words in an error of ours
 
 /// A body as slices: mostly of the bytes it was made from, with small replacements between them.
 class SlicedBody {

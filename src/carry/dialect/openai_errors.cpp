@@ -13,9 +13,6 @@
 namespace thalweg::dialect {
 namespace {
 
-constexpr std::size_t kMaxPassedText = 1024;
-constexpr std::size_t kMaxReadRefusal = 64 * 1024;
-
 // OpenAI's `type` by status; its clients choose the exception by the status alone (openai-python `_make_status_error`).
 std::string_view type_of(std::uint16_t status) {
   if (status == 401) return "authentication_error";

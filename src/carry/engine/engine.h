@@ -28,6 +28,7 @@ struct Options {
   std::uint32_t threads = 0;
   std::uint64_t memory_bytes =
       0;  // that it may write on its own (RLIMIT_DATA; a mapped model does not count); 0: enough for the model
+  Duration start_timeout = 300s;
   bool sandbox = true;
   std::vector<std::string> arguments;
   friend bool operator==(const Options&, const Options&) = default;

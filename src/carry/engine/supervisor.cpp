@@ -30,8 +30,7 @@
 namespace thalweg::engine {
 namespace {
 
-constexpr Duration kStartLimit = 300s;  // a large model from a slow disk
-constexpr Duration kFirstLook = 20ms;   // at /health, doubling
+constexpr Duration kFirstLook = 20ms;  // at /health, doubling
 constexpr Duration kLongestLook = 250ms;
 constexpr Duration kHealthLimit = 250ms;  // for one answer; a server that loads answers 503 at once
 constexpr Duration kTermination = 2s;     // between SIGTERM and SIGKILL
@@ -224,10 +223,9 @@ std::string Supervisor::Impl::run_child() {
       if (ready) {
         words.ready();
         tell(State::kReady, {});
-      } else if (MonotonicClock::now() - began > kStartLimit) {
+      } else if (MonotonicClock::now() - began > options.start_timeout) {
         terminate(running);
-        end = fmt::format("the engine was not ready within {} s: {}",
-                          std::chrono::duration_cast<std::chrono::seconds>(kStartLimit).count(), words.last());
+        end = fmt::format("the engine was not ready within {} ms: {}", to_millis(options.start_timeout), words.last());
       }
     }
   }

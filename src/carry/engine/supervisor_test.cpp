@@ -100,6 +100,15 @@ TEST_P(EitherWay, KillsAnEngineThatDoesNotListen) {
   EXPECT_FALSE(is_alive(child));
 }
 
+TEST_P(EitherWay, EndsAnEngineThatIsNotReadyInTime) {
+  Fake fake(GetParam(), "loading 1000000");
+  fake.options.start_timeout = 100ms;
+  fake.start();
+  const std::string detail = fake.told.wait(State::kDown);
+  EXPECT_NE(detail.find("not ready within 100 ms"), std::string::npos) << detail;
+  fake.told.wait(State::kDown, 2);  // and starts it again
+}
+
 TEST_P(EitherWay, StopsWhileTheEngineStillLoads) {
   Fake fake(GetParam(), "loading 1000000");
   fake.start();

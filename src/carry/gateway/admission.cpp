@@ -60,7 +60,7 @@ Result<Route> find_route(const http::RequestHead& head) {
   std::ranges::transform(kPaths, names.begin(), &KnownPath::path);
   std::string hint = suggestion(head.path, names);
   if (hint.empty() && !head.path.starts_with("/v1/")) hint = "; the base URL of clients ends in /v1";
-  return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, 128), hint));
+  return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, kMaxQuoted), hint));
 }
 
 std::string_view allowed_methods(std::string_view path) {
@@ -76,15 +76,15 @@ Result<void> check_origin(const http::RequestHead& head, const config::Settings&
       std::ranges::none_of(settings.allowed_hosts, [&](const std::string& allowed) {
         return equals_ignoring_case(allowed, host) || equals_ignoring_case(allowed, head.host);
       })) {
-    return fail(ErrorCode::kForbidden,
-                fmt::format("the host \"{}\" is not served here; list it under allow_hosts", head.host.substr(0, 128)));
+    return fail(ErrorCode::kForbidden, fmt::format("the host \"{}\" is not served here; list it under allow_hosts",
+                                                   head.host.substr(0, kMaxQuoted)));
   }
   if (head.origin.data() != nullptr &&
       std::ranges::find(settings.allowed_origins, head.origin) == settings.allowed_origins.end()) {
     return fail(ErrorCode::kForbidden,
                 fmt::format("pages of the origin \"{}\" may not call this gateway; list it under "
                             "allow_origins",
-                            head.origin.substr(0, 128)));
+                            head.origin.substr(0, kMaxQuoted)));
   }
   return {};
 }

@@ -11,6 +11,8 @@
 
 namespace thalweg::gateway {
 
+inline constexpr std::size_t kMaxQuoted = 128;  // bytes of what a caller sent, where an error names it
+
 enum class Route : std::uint8_t {
   kChat,         // POST /v1/chat/completions
   kCompletions,  // POST /v1/completions

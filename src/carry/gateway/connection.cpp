@@ -16,6 +16,7 @@ namespace {
 // Beside a long body there stays room to read on, so that a client that leaves is seen.
 constexpr std::size_t kSpareBytes = 4096;
 constexpr std::size_t kClaimedAtOnce = 1024 * 1024;
+constexpr std::size_t kMaxAskedFields = 512;   // of a preflight's list of header fields, repeated to it
 constexpr std::size_t kKeptUnsent = 4 * 1024;  // of a connection's memory for unsent bytes, while it has none
 // A body may come this many time-outs' lengths long in all, however steadily it trickles.
 constexpr int kBodyTimeoutsInAll = 10;
@@ -323,7 +324,7 @@ void Connection::run() {
         refuse({ErrorCode::kModelNotFound,
                 fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
                             "what there is",
-                            wanted.substr(0, 128)),
+                            wanted.substr(0, kMaxQuoted)),
                 {}},
                true);
         return;
@@ -350,7 +351,7 @@ void Connection::run() {
       answer_simple(204, {}, {}, keep_alive_,
                     fmt::format("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: "
                                 "{}\r\nAccess-Control-Max-Age: 600\r\n",
-                                wanted.empty() ? "authorization, content-type" : wanted.substr(0, 512)));
+                                wanted.empty() ? "authorization, content-type" : wanted.substr(0, kMaxAskedFields)));
       return;
     }
   }

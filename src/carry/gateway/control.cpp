@@ -26,6 +26,18 @@ inference::Capabilities told_of_engine() {
   return {Capability::kTools, Capability::kImages, Capability::kAudio};
 }
 
+// gen_ai.operation.name in OpenTelemetry's words.
+std::string_view operation_of(inference::Surface surface) {
+  return surface == inference::Surface::kOpenAiCompletions ? "text_completion" : "chat";
+}
+
+EndpointIndex index_of(const Snapshot& snapshot, std::string_view endpoint) {
+  const auto& endpoints = snapshot.fleet().endpoints;
+  const auto found = std::ranges::find(endpoints, endpoint, &fleet::Endpoint::name);
+  if (found == endpoints.end()) return {};
+  return {static_cast<std::uint16_t>(found - endpoints.begin())};
+}
+
 sigset_t our_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -75,6 +87,7 @@ Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::En
   options.slots = wanted.slots;
   options.threads = wanted.threads;
   options.memory_bytes = wanted.memory_bytes;
+  options.start_timeout = wanted.start_timeout;
   options.sandbox = wanted.sandbox == config::Sandbox::kOn;
   options.arguments = wanted.arguments;
   const auto running = engines_.find(endpoint.name);
@@ -118,7 +131,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.host_header = remote.host_header;
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;
-      runtime.destination.ca_file = remote.ca_file;
+      runtime.destination.authorities = remote.authorities;
     }
     // The same endpoint keeps its slots: what runs there goes on counting.
     if (old && snapshot_->endpoints[old.value].destination == runtime.destination) {
@@ -127,17 +140,21 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.slots = std::make_shared<fleet::SlotCounter>();
     }
     for (const fleet::EndpointModel& model : endpoint.models) {
-      const SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
-                            endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai"};
-      const auto known = std::ranges::find(snapshot.series, name);
-      if (known == snapshot.series.end() && snapshot.series.size() == kMaxSeries) {
-        return fail(ErrorCode::kConfig,
-                    fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
-                                "begin anew",
-                                kMaxSeries));
+      auto& of_model = runtime.series.emplace_back();
+      for (std::size_t surface = 0; surface < inference::kSurfaceCount; ++surface) {
+        const SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
+                              endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai",
+                              std::string(operation_of(static_cast<inference::Surface>(surface)))};
+        const auto known = std::ranges::find(snapshot.series, name);
+        if (known == snapshot.series.end() && snapshot.series.size() == kMaxSeries) {
+          return fail(ErrorCode::kConfig,
+                      fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
+                                  "begin anew",
+                                  kMaxPairs));
+        }
+        of_model[surface] = static_cast<std::uint32_t>(known - snapshot.series.begin());
+        if (known == snapshot.series.end()) snapshot.series.push_back(name);
       }
-      runtime.series.push_back(static_cast<std::uint32_t>(known - snapshot.series.begin()));
-      if (known == snapshot.series.end()) snapshot.series.push_back(name);
     }
     snapshot.endpoints.push_back(std::move(runtime));
   }
@@ -170,7 +187,12 @@ Result<void> Control::put_in_force(config::Settings settings) {
   if (!learner_) {
     learner_ = std::make_unique<placement::Learner>(snapshot->fleet());
   } else {
-    learner_->adopt(before->fleet(), snapshot->fleet());
+    std::vector<bool> moved;
+    for (std::size_t i = 0; i < snapshot->endpoints.size(); ++i) {
+      const EndpointIndex old = gateway::index_of(*before, snapshot->fleet().endpoints[i].name);
+      moved.push_back(!old || before->endpoints[old.value].destination != snapshot->endpoints[i].destination);
+    }
+    learner_->adopt(before->fleet(), snapshot->fleet(), moved);
   }
   std::vector<Watched> watched(snapshot->fleet().endpoints.size());
   for (std::size_t i = 0; i < watched.size(); ++i) {
@@ -200,11 +222,7 @@ Result<void> Control::begin(config::Settings settings) {
 }
 
 EndpointIndex Control::index_of(std::string_view endpoint) const {
-  if (!snapshot_) return {};
-  const auto& endpoints = snapshot_->fleet().endpoints;
-  const auto found = std::ranges::find(endpoints, endpoint, &fleet::Endpoint::name);
-  if (found == endpoints.end()) return {};
-  return {static_cast<std::uint16_t>(found - endpoints.begin())};
+  return snapshot_ ? gateway::index_of(*snapshot_, endpoint) : EndpointIndex{};
 }
 
 // ---- The thread ----
@@ -307,7 +325,13 @@ void Control::on_finding(EndpointIndex index, ProbeKind kind, Probe::Finding fin
     if (!models) return;  // it answers; its list has another shape
     for (std::size_t i = 0; i < told.size(); ++i) {
       const auto listed = std::ranges::find(*models, endpoint.models[i].upstream_name, &dialect::ToldModel::name);
-      if (listed != models->end()) told[i].context_tokens = listed->context_tokens;
+      if (listed != models->end()) {
+        told[i].context_tokens = listed->context_tokens;
+      } else if (!std::exchange(watched.missed, true)) {
+        // No reason to refuse: servers answer to names that they do not list.
+        spdlog::warn("endpoint {}: its server does not list the model {}; it is asked for it all the same",
+                     endpoint.name, endpoint.models[i].upstream_name);
+      }
     }
     learner_->told(index, std::move(told));
   }

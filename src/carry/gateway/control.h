@@ -74,7 +74,8 @@ class Control final : private net::TimerOwner {
     std::unique_ptr<Probe> probe;
     Instant next{};
     bool props_known = false;
-    bool warned = false;
+    bool warned = false;  // of a refused key
+    bool missed = false;  // of a model that is not listed
   };
 
   void on_timer(std::uint32_t tag) override;

@@ -37,7 +37,8 @@ const fleet::Endpoint& Exchange::endpoint() const {
 }
 
 telemetry::ModelSeries& Exchange::series() {
-  return *worker_.metrics.models[snapshot_->endpoints[target_.endpoint.value].series[target_.model.value]];
+  const auto& of_model = snapshot_->endpoints[target_.endpoint.value].series[target_.model.value];
+  return *worker_.metrics.models[of_model[static_cast<std::size_t>(question_.surface)]];
 }
 
 void Exchange::begin(const Arrival& arrival) {

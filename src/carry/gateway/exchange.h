@@ -17,7 +17,6 @@
 
 namespace thalweg::gateway {
 
-inline constexpr std::size_t kRefusalBytes = 64 * 1024;  // of an endpoint's error answer that are read
 /// One frame of a stream.
 inline constexpr std::size_t kFrameLimit = 8 * 1024 * 1024;
 inline constexpr std::string_view kFrameLimitText = "8 MiB, the most that one event of a stream may have";

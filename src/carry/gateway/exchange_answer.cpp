@@ -118,8 +118,9 @@ Error Exchange::error_of(const Action& action) const {
         return {action.error, "the gateway holds as many bytes as it may; try again shortly", {}};
       case Failure::kErrorFrame:
         return {action.error,
-                answer_.error_message().empty() ? fmt::format("the endpoint \"{}\" reported an error", name)
-                                                : std::string(answer_.error_message().substr(0, 1024)),
+                answer_.error_message().empty()
+                    ? fmt::format("the endpoint \"{}\" reported an error", name)
+                    : std::string(answer_.error_message().substr(0, dialect::kMaxPassedText)),
                 {}};
       default:
         return {action.error, fmt::format("the endpoint \"{}\" failed", name), {}};

@@ -10,6 +10,10 @@ namespace thalweg::gateway {
 using flight::Event;
 using flight::Failure;
 
+namespace {
+constexpr std::size_t kMaxPassedId = 128;  // of an endpoint's request id
+}  // namespace
+
 void Exchange::on_head(const http::ResponseHead& head) {
   const auto self = connection_.shared_from_this();
   upstream_status_ = head.status;
@@ -24,7 +28,7 @@ void Exchange::on_head(const http::ResponseHead& head) {
   if (head.status >= 400) {
     form_ = AnswerForm::kRefusal;
     retry_after_ = head.field("retry-after");
-    upstream_request_id_ = head.field("x-request-id").substr(0, 128);
+    upstream_request_id_ = head.field("x-request-id").substr(0, kMaxPassedId);
     return;
   }
   fail_attempt(Failure::kMalformed);
@@ -51,7 +55,8 @@ void Exchange::on_body(std::string_view bytes) {
       if (!keep(std::exchange(lent_, {})) || !keep(bytes)) fail_attempt(Failure::kNoRoom);
       return;
     case AnswerForm::kRefusal:
-      if (body_.size() < kRefusalBytes) body_.append(bytes.substr(0, kRefusalBytes - body_.size()));
+      if (body_.size() < dialect::kMaxReadRefusal)
+        body_.append(bytes.substr(0, dialect::kMaxReadRefusal - body_.size()));
       return;
     case AnswerForm::kNone:
       return;

@@ -109,8 +109,8 @@ void Exchange::settle(flight::Ending ending) {
                       snapshot_->fleet().number);
     }
     if (usage.reported) {
-      numbers.input_tokens.add(usage.input_tokens);
-      numbers.output_tokens.add(usage.output_tokens);
+      numbers.input_tokens.record(usage.input_tokens);
+      numbers.output_tokens.record(usage.output_tokens);
       numbers.cached_input_tokens.add(usage.cached_input_tokens);
     } else {
       numbers.unreported_usage.add();

@@ -2,6 +2,7 @@
 // shard keeps its own reference, posted to it, so that no counter is shared between cores.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -15,18 +16,21 @@
 
 namespace thalweg::gateway {
 
-inline constexpr std::size_t kMaxSeries = 4096;  // (endpoint, model) pairs ever seen by one process, for metrics
+// For metrics: pairs of endpoint and model ever seen by one process, and one series for each of their surfaces.
+inline constexpr std::size_t kMaxPairs = 4096;
+inline constexpr std::size_t kMaxSeries = kMaxPairs * inference::kSurfaceCount;
 
 struct EndpointRuntime {
   std::shared_ptr<fleet::SlotCounter> slots;
   upstream::Destination destination;
-  std::vector<std::uint32_t> series;                            // of the metrics, one a model
+  // Of the metrics, for each model.
+  std::vector<std::array<std::uint32_t, inference::kSurfaceCount>> series;
   std::shared_ptr<std::atomic<std::uint64_t>> engine_restarts;  // null for other endpoints
 };
 
 /// Names behind a series index; append only over the life of the process.
 struct SeriesName {
-  std::string endpoint, place, model, provider;
+  std::string endpoint, place, model, provider, operation;
   friend bool operator==(const SeriesName&, const SeriesName&) = default;
 };
 

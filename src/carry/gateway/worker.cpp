@@ -46,6 +46,7 @@ void Worker::adopt(const std::shared_ptr<const Snapshot>& snapshot) {
       series->place = name.place;
       series->model = name.model;
       series->provider = name.provider;
+      series->operation = name.operation;
       metrics.models.push_back(std::move(series));
     }
     metrics.models_published.store(static_cast<std::uint32_t>(metrics.models.size()), std::memory_order_release);

@@ -1,5 +1,4 @@
-// A certificate authority made for one test: issues certificates, and puts its own into a file for those who are to
-// trust it.
+// A certificate authority made for one test: issues certificates, and shows its own to those who are to trust it.
 #pragma once
 
 #include <openssl/ec.h>
@@ -7,11 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -24,16 +19,17 @@ class Authority {
     extend(certificate_.get(), NID_basic_constraints, "critical,CA:TRUE");
     extend(certificate_.get(), NID_key_usage, "critical,keyCertSign");
     X509_sign(certificate_.get(), key_.get(), EVP_sha256());
-    static std::atomic<int> count{0};
-    file_ = std::filesystem::temp_directory_path() /
-            ("thalweg-ca-" + std::to_string(::getpid()) + "-" + std::to_string(++count) + ".pem");
-    std::ofstream(file_) << pem(certificate_.get());
   }
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
-  ~Authority() { std::filesystem::remove(file_); }
 
-  std::string file() const { return file_.string(); }
+  std::string pem() const {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new(BIO_s_mem()), BIO_free);
+    PEM_write_bio_X509(memory.get(), certificate_.get());
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &text);
+    return {text, static_cast<std::size_t>(size)};
+  }
 
   enum class Validity { kNow, kPast };
   /// A server's context with a certificate for `names`, in OpenSSL's form: "DNS:localhost,IP:127.0.0.1".
@@ -73,17 +69,9 @@ class Authority {
     X509_add_ext(certificate, extension, -1);
     X509_EXTENSION_free(extension);
   }
-  static std::string pem(X509* certificate) {
-    const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new(BIO_s_mem()), BIO_free);
-    PEM_write_bio_X509(memory.get(), certificate);
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
-  }
 
   Key key_;
   Certificate certificate_{nullptr, X509_free};
-  std::filesystem::path file_;
 };
 
 }  // namespace thalweg::net

@@ -220,7 +220,7 @@ TEST_F(Client, ConnectsAgainAfterAFailure) {
 class TlsClient : public Client {
  protected:
   Authority authority;
-  std::unique_ptr<TlsContext> trusting = *TlsContext::make(authority.file());
+  std::unique_ptr<TlsContext> trusting = *TlsContext::make(authority.pem());
 };
 
 TEST_F(TlsClient, TalksToAServerWithItsName) {
@@ -341,11 +341,23 @@ TEST_F(TlsClient, EndsAHandshakeWhenClosed) {
   EXPECT_FALSE(caller.connected);
 }
 
-TEST(TlsContext, NamesTheFileThatCannotBeRead) {
-  const auto made = TlsContext::make("/nowhere/ca.pem");
-  ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().code, ErrorCode::kIo);
-  EXPECT_NE(made.error().message.find("/nowhere/ca.pem"), std::string::npos);
+TEST(TlsContext, TrustsEveryCertificateOfTheText) {
+  const std::string one = Authority().pem();
+  EXPECT_TRUE(TlsContext::make(one));
+  EXPECT_TRUE(TlsContext::make("a comment\n" + one + "another\n" + Authority().pem() + one + "\n\n"));
+}
+
+TEST(TlsContext, SaysWhatIsWrongWithAuthorities) {
+  const auto says = [](std::string_view authorities, std::string_view fault) {
+    const auto made = TlsContext::make(authorities);
+    return !made && made.error().message.find(fault) != std::string::npos;
+  };
+  EXPECT_TRUE(says("not a certificate", "there is no certificate in it"));
+  std::string cut = Authority().pem();
+  cut.resize(cut.size() / 2);
+  EXPECT_TRUE(says(cut, "certificate 1 cannot be read"));
+  EXPECT_TRUE(says(Authority().pem() + cut, "certificate 2 cannot be read"));
+  EXPECT_TRUE(says("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read"));
 }
 
 }  // namespace

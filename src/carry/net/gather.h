@@ -36,10 +36,16 @@ inline Written send_gathered(int socket, std::span<const std::string_view> slice
       vectors[count++] = {const_cast<char*>(slice.data()), slice.size()};
       wanted += slice.size();
     }
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = count;
-    const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    ssize_t n = 0;
+    if (count == 1) {  // the cheaper call
+      n = ::send(socket, vectors[0].iov_base, wanted, kFlags);
+    } else {
+      msghdr message{};
+      message.msg_iov = vectors.data();
+      message.msg_iovlen = count;
+      n = ::sendmsg(socket, &message, kFlags);
+    }
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) written.error = {errno, std::system_category()};

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -36,6 +37,28 @@ bool is_address(const std::string& host) {
          inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
 }
 
+Result<void> trust(SSL_CTX* context, std::string_view authorities) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+      BIO_new_mem_buf(authorities.data(), static_cast<int>(authorities.size())), BIO_free);
+  THALWEG_CHECK(text != nullptr);
+  ERR_clear_error();
+  std::size_t count = 0;
+  while (X509* const read = PEM_read_bio_X509_AUX(text.get(), nullptr, nullptr, nullptr)) {
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(read, X509_free);
+    THALWEG_CHECK(X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate.get()) == 1);  // one twice is one
+    ++count;
+  }
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  // The end of the text shows as the lack of another beginning.
+  const bool at_end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+  if (at_end && count > 0) return {};
+  if (at_end) return fail(ErrorCode::kConfig, "there is no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")");
+  const char* const reason = ERR_reason_error_string(code);
+  return fail(ErrorCode::kConfig, fmt::format("certificate {} cannot be read: {}", count + 1,
+                                              reason != nullptr ? reason : "it is no X.509 certificate"));
+}
+
 }  // namespace
 
 std::error_code tls_error() {
@@ -51,7 +74,7 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
 }
 
-Result<std::unique_ptr<TlsContext>> TlsContext::make(const std::string& ca_file) {
+Result<std::unique_ptr<TlsContext>> TlsContext::make(std::string_view authorities) {
   SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
   THALWEG_CHECK(context != nullptr);
   std::unique_ptr<TlsContext> made(new TlsContext(context));
@@ -60,14 +83,13 @@ Result<std::unique_ptr<TlsContext>> TlsContext::make(const std::string& ca_file)
   // What a socket did not take is offered again from another place in memory.
   SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);  // one read a record instead of two
-  const int loaded =
-      ca_file.empty() ? SSL_CTX_set_default_verify_paths(context) : SSL_CTX_load_verify_file(context, ca_file.c_str());
-  if (loaded == 1) return made;
-  const unsigned long code = ERR_get_error();
-  const char* const reason = ERR_reason_error_string(code);
-  return fail(ErrorCode::kIo, fmt::format("cannot read the certificate authorities in {}: {}",
-                                          ca_file.empty() ? "the system's store" : ca_file,
-                                          reason != nullptr ? reason : "no certificate in it"));
+  if (authorities.empty()) {
+    THALWEG_CHECK(SSL_CTX_set_default_verify_paths(context) ==
+                  1);  // remembers where the store is; fails without memory
+    return made;
+  }
+  if (auto trusted = trust(context, authorities); !trusted) return std::unexpected(trusted.error());
+  return made;
 }
 
 ssl_st* TlsContext::session(const std::string& host) const {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "base/result.h"
@@ -12,12 +13,13 @@ struct ssl_st;
 
 namespace thalweg::net {
 
-/// Verifies servers: TLS 1.2 or newer, chain and host name checked, no way to switch that off. One a shard and CA file
-/// (OpenSSL 3.0 contends on a shared one).
+/// Verifies servers: TLS 1.2 or newer, chain and host name checked, no way to switch that off. One a shard and set of
+/// authorities (OpenSSL 3.0 contends on a shared one).
 class TlsContext {
  public:
-  /// `ca_file` empty: the system's store. kIo when the file cannot be read.
-  static Result<std::unique_ptr<TlsContext>> make(const std::string& ca_file);
+  /// `authorities`: PEM certificates to trust; empty: the system's store. kConfig when there is no certificate in them,
+  /// or one cannot be read.
+  static Result<std::unique_ptr<TlsContext>> make(std::string_view authorities);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 
 namespace thalweg::telemetry {
@@ -56,20 +57,25 @@ std::string labelled(std::initializer_list<std::pair<std::string_view, std::stri
   return labels;
 }
 
+// A histogram over all shards.
 struct Sum {
   std::array<std::uint64_t, Histogram::kBounds.size() + 1> buckets{};
-  std::uint64_t nanoseconds = 0;
-  void add(const Histogram& histogram) {
-    for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] += histogram.buckets[i].value();
-    nanoseconds += histogram.sum_nanoseconds.value();
+  std::uint64_t total = 0;  // nanoseconds or tokens
+  void add(const Histogram& histogram) { add(histogram.buckets, histogram.sum_nanoseconds); }
+  void add(const TokenHistogram& histogram) { add(histogram.buckets, histogram.sum); }
+
+ private:
+  void add(std::span<const Counter, Histogram::kBounds.size() + 1> more, const Counter& sum) {
+    for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] += more[i].value();
+    total += sum.value();
   }
 };
 
-// One (endpoint, model) over all shards.
+// One (endpoint, model, operation) over all shards.
 struct Series {
   std::string counter_labels, histogram_labels;
-  std::uint64_t requests = 0, failures = 0, input = 0, output = 0, cached = 0, unreported = 0;
-  Sum duration, first_token;
+  std::uint64_t requests = 0, failures = 0, cached = 0, unreported = 0;
+  Sum input, output, duration, first_token;
 };
 
 std::vector<Series> sum_models(std::span<ShardMetrics* const> shards) {
@@ -80,11 +86,12 @@ std::vector<Series> sum_models(std::span<ShardMetrics* const> shards) {
       const ModelSeries& series = *shard->models[i];
       if (i == all.size()) {
         Series& first = all.emplace_back();
-        first.counter_labels = labelled({{"gen_ai_provider_name", series.provider},
+        first.counter_labels = labelled({{"gen_ai_operation_name", series.operation},
+                                         {"gen_ai_provider_name", series.provider},
                                          {"gen_ai_request_model", series.model},
                                          {"endpoint", series.endpoint},
                                          {"place", series.place}});
-        first.histogram_labels = labelled({{"gen_ai_operation_name", "chat"},
+        first.histogram_labels = labelled({{"gen_ai_operation_name", series.operation},
                                            {"gen_ai_provider_name", series.provider},
                                            {"gen_ai_response_model", series.model},
                                            {"endpoint", series.endpoint},
@@ -93,8 +100,8 @@ std::vector<Series> sum_models(std::span<ShardMetrics* const> shards) {
       Series& sum = all[i];
       sum.requests += series.requests.value();
       sum.failures += series.failures.value();
-      sum.input += series.input_tokens.value();
-      sum.output += series.output_tokens.value();
+      sum.input.add(series.input_tokens);
+      sum.output.add(series.output_tokens);
       sum.cached += series.cached_input_tokens.value();
       sum.unreported += series.unreported_usage.value();
       sum.duration.add(series.duration);
@@ -105,17 +112,34 @@ std::vector<Series> sum_models(std::span<ShardMetrics* const> shards) {
 }
 
 // The count is the buckets' sum, so that the two agree even while a shard records.
-void add_histogram(Exposition& out, const std::vector<Series>& all, Sum Series::* sum) {
+template <class BoundAt, class Total>
+void add_histogram(Exposition& out, const std::string& labels, const Sum& sum, BoundAt bound_at, Total total) {
+  std::uint64_t up_to = 0;
+  for (std::size_t i = 0; i < sum.buckets.size(); ++i) {
+    up_to += sum.buckets[i];
+    const std::string bound = i + 1 < sum.buckets.size() ? fmt::format("{}", bound_at(i)) : "+Inf";
+    out.sample_of("_bucket", fmt::format("{},le=\"{}\"", labels, bound), up_to);
+  }
+  out.sample_of("_sum", labels, total);
+  out.sample_of("_count", labels, up_to);
+}
+
+void add_durations(Exposition& out, const std::vector<Series>& all, Sum Series::* sum) {
   for (const Series& series : all) {
     const Sum& histogram = series.*sum;
-    std::uint64_t up_to = 0;
-    for (std::size_t i = 0; i < histogram.buckets.size(); ++i) {
-      up_to += histogram.buckets[i];
-      const std::string bound = i < Histogram::kBounds.size() ? fmt::format("{}", Histogram::kBounds[i]) : "+Inf";
-      out.sample_of("_bucket", fmt::format("{},le=\"{}\"", series.histogram_labels, bound), up_to);
+    add_histogram(
+        out, series.histogram_labels, histogram, [](std::size_t i) { return Histogram::kBounds[i]; },
+        static_cast<double>(histogram.total) / 1e9);
+  }
+}
+
+void add_tokens(Exposition& out, const std::vector<Series>& all) {
+  for (const Series& series : all) {
+    for (const auto& [type, sum] : {std::pair{"input", &series.input}, {"output", &series.output}}) {
+      add_histogram(
+          out, fmt::format("{},gen_ai_token_type=\"{}\"", series.histogram_labels, type), *sum,
+          [](std::size_t i) { return std::uint64_t{1} << 2 * i; }, sum->total);
     }
-    out.sample_of("_sum", series.histogram_labels, static_cast<double>(histogram.nanoseconds) / 1e9);
-    out.sample_of("_count", series.histogram_labels, up_to);
   }
 }
 
@@ -128,19 +152,21 @@ void add_models(Exposition& out, const std::vector<Series>& all) {
   out.family("thalweg_tokens_total", "counter",
              "Tokens that endpoints reported, by type; cached_input is the part of input that a prompt cache served.");
   for (const Series& series : all) {
-    out.sample(series.counter_labels + ",type=\"input\"", series.input);
-    out.sample(series.counter_labels + ",type=\"output\"", series.output);
+    out.sample(series.counter_labels + ",type=\"input\"", series.input.total);
+    out.sample(series.counter_labels + ",type=\"output\"", series.output.total);
     out.sample(series.counter_labels + ",type=\"cached_input\"", series.cached);
   }
   out.family("thalweg_usage_unreported_total", "counter",
              "Answers without usage: their tokens are unknown and not counted.");
   for (const Series& series : all) out.sample(series.counter_labels, series.unreported);
+  out.family("gen_ai_client_token_usage", "histogram", "Tokens of each answer, as its endpoint reported them.");
+  add_tokens(out, all);
   out.family("gen_ai_server_request_duration_seconds", "histogram",
              "From a request's arrival to the end of its answer.");
-  add_histogram(out, all, &Series::duration);
+  add_durations(out, all, &Series::duration);
   out.family("gen_ai_server_time_to_first_token_seconds", "histogram",
              "From a request's arrival to its answer's first token.");
-  add_histogram(out, all, &Series::first_token);
+  add_durations(out, all, &Series::first_token);
 }
 
 void add_shards(Exposition& out, std::span<ShardMetrics* const> shards) {
@@ -231,7 +257,13 @@ void Histogram::record(Duration d) {
   while (bucket < kBounds.size() && seconds > kBounds[bucket]) ++bucket;
   buckets[bucket].add();
   sum_nanoseconds.add(d.count() > 0 ? static_cast<std::uint64_t>(d.count()) : 0);
-  count.add();
+}
+
+void TokenHistogram::record(std::uint64_t tokens) {
+  // The smallest power of four that is not less.
+  const auto power = tokens == 0 ? 0 : static_cast<std::size_t>(std::bit_width(tokens - 1) + 1) / 2;
+  buckets[std::min(power, kBounds)].add();
+  sum.add(tokens);
 }
 
 std::string render_prometheus(std::span<ShardMetrics* const> shards, const ProcessFigures& process) {

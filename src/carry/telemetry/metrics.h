@@ -34,16 +34,28 @@ class Histogram {
   void record(Duration d);
   std::array<Counter, kBounds.size() + 1> buckets;
   Counter sum_nanoseconds;
-  Counter count;
 };
 
-/// What is counted for one (endpoint, model): made when a configuration is published, so that the hot path only
-/// indexes.
+/// Tokens of single answers, and their sum. The buckets are the powers of four up to 4^13 (the conventions' advice for
+/// gen_ai.client.token.usage).
+class TokenHistogram {
+ public:
+  static constexpr std::size_t kBounds = 14;
+  void record(std::uint64_t tokens);
+  std::array<Counter, kBounds + 1> buckets;
+  Counter sum;
+};
+
+/// What is counted for one (endpoint, model, operation): made when a configuration is published, so that the hot path
+/// only indexes.
 struct ModelSeries {
-  std::string endpoint, place, model, provider;  // provider: "openai" or "llama_cpp" (gen_ai.provider.name)
-  Counter requests;                              // attempts that ended well
-  Counter failures;                              // attempts that did not
-  Counter input_tokens, output_tokens, cached_input_tokens;
+  std::string endpoint, place, model;
+  std::string provider;   // gen_ai.provider.name: "openai" or "llama_cpp"
+  std::string operation;  // gen_ai.operation.name: "chat" or "text_completion"
+  Counter requests;       // attempts that ended well
+  Counter failures;       // attempts that did not
+  TokenHistogram input_tokens, output_tokens;
+  Counter cached_input_tokens;
   Counter unreported_usage;  // answers without usage: their tokens are unknown, not zero
   Histogram duration;        // gen_ai.server.request.duration
   Histogram time_to_first_token;

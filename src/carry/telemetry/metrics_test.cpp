@@ -17,6 +17,7 @@ std::unique_ptr<ModelSeries> series(std::string endpoint, std::string model) {
   made->place = "here";
   made->model = std::move(model);
   made->provider = "openai";
+  made->operation = "chat";
   return made;
 }
 
@@ -44,8 +45,22 @@ TEST(Histogram, CountsInTheBucketWhoseBoundIsNotBelow) {
   EXPECT_EQ(histogram.buckets[1].value(), 1U);
   EXPECT_EQ(histogram.buckets[13].value(), 1U);
   EXPECT_EQ(histogram.buckets[14].value(), 1U);
-  EXPECT_EQ(histogram.count.value(), 5U);
   EXPECT_EQ(histogram.sum_nanoseconds.value(), 163'940'000'001U);
+}
+
+TEST(TokenHistogram, CountsInTheBucketWhoseBoundIsNotBelow) {
+  TokenHistogram histogram;
+  for (const std::uint64_t tokens : {0, 1, 2, 4, 5, 16, 17, 67'108'864, 67'108'865}) histogram.record(tokens);
+  histogram.record(~0ULL);
+  const auto expect = [&](std::size_t bucket, std::uint64_t count) {
+    EXPECT_EQ(histogram.buckets[bucket].value(), count) << bucket;
+  };
+  expect(0, 2);
+  expect(1, 2);
+  expect(2, 2);
+  expect(3, 1);
+  expect(13, 1);
+  expect(14, 2);
 }
 
 TEST(Exposition, SumsOverShards) {
@@ -58,9 +73,9 @@ TEST(Exposition, SumsOverShards) {
   publish(first, series("local", "m"));
   publish(first, series("local", "n"));
   publish(second, series("local", "m"));
-  first.models[0]->input_tokens.add(10);
-  second.models[0]->input_tokens.add(5);
-  first.models[1]->output_tokens.add(7);
+  first.models[0]->input_tokens.record(10);
+  second.models[0]->input_tokens.record(5);
+  first.models[1]->output_tokens.record(7);
   second.models[0]->duration.record(15ms);
   first.models[0]->duration.record(1500ms);
   ShardMetrics* shards[] = {&first, &second};
@@ -69,13 +84,25 @@ TEST(Exposition, SumsOverShards) {
   EXPECT_EQ(sample(text, "thalweg_requests_running"), "5");
   EXPECT_EQ(sample(text, "thalweg_responses_total{class=\"2xx\"}"), "5");
   EXPECT_EQ(sample(text, "thalweg_responses_total{class=\"client_gone\"}"), "1");
-  const std::string m = "gen_ai_provider_name=\"openai\",gen_ai_request_model=\"m\",endpoint=\"local\",place=\"here\"";
-  const std::string n = "gen_ai_provider_name=\"openai\",gen_ai_request_model=\"n\",endpoint=\"local\",place=\"here\"";
+  const std::string m =
+      "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_request_model=\"m\",endpoint=\"local\","
+      "place=\"here\"";
+  const std::string n =
+      "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_request_model=\"n\",endpoint=\"local\","
+      "place=\"here\"";
   EXPECT_EQ(sample(text, "thalweg_tokens_total{" + m + ",type=\"input\"}"), "15");
   EXPECT_EQ(sample(text, "thalweg_tokens_total{" + n + ",type=\"output\"}"), "7");
   const std::string h =
       "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_response_model=\"m\",endpoint=\"local\","
       "place=\"here\"";
+  const std::string tokens = "gen_ai_client_token_usage";
+  const std::string input = h + ",gen_ai_token_type=\"input\"";
+  EXPECT_EQ(sample(text, tokens + "_bucket{" + input + ",le=\"4\"}"), "0");
+  EXPECT_EQ(sample(text, tokens + "_bucket{" + input + ",le=\"16\"}"), "2");
+  EXPECT_EQ(sample(text, tokens + "_bucket{" + input + ",le=\"+Inf\"}"), "2");
+  EXPECT_EQ(sample(text, tokens + "_sum{" + input + "}"), "15");
+  EXPECT_EQ(sample(text, tokens + "_count{" + input + "}"), "2");
+  EXPECT_EQ(sample(text, tokens + "_count{" + h + ",gen_ai_token_type=\"output\"}"), "0");
   const std::string duration = "gen_ai_server_request_duration_seconds";
   EXPECT_EQ(sample(text, duration + "_bucket{" + h + ",le=\"0.01\"}"), "0");
   EXPECT_EQ(sample(text, duration + "_bucket{" + h + ",le=\"0.02\"}"), "1");
@@ -161,7 +188,7 @@ TEST(Exposition, IsDescribedWhole) {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# HELP ")) exposed.insert(line.substr(7, line.find(' ', 7) - 7));
   }
-  const std::regex name("`((thalweg|gen_ai_server)_[a-z_]+)`");
+  const std::regex name("`((thalweg|gen_ai_server|gen_ai_client)_[a-z_]+)`");
   for (std::sregex_iterator at(page.begin(), page.end(), name), end; at != end; ++at) described.insert((*at)[1]);
   EXPECT_EQ(exposed, described);
 }

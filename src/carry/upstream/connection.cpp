@@ -180,7 +180,7 @@ void Connection::rest() {
   idle_ = true;
   pool_->idle.push_back(shared_from_this());
   std::erase(pool_->finishing, pool_->idle.back());
-  shard_.timers().start(timer_, kIdleLimit, *this, kIdleTimer);
+  shard_.timers().start(timer_, pool_->destination.idle_limit, *this, kIdleTimer);
   arm_read();  // sees the server close
 }
 

@@ -368,7 +368,7 @@ TEST_F(Answer, IsNotExpectedOfAServerThatRefusesTheConnection) {
             .host_header = "api.example",
             .base_path = "/v1",
             .key = {},
-            .ca_file = {}}});
+            .authorities = {}}});
   const auto attempt = send(sink);
   ASSERT_TRUE(until([&] { return sink.over(); }));
   EXPECT_EQ(sink.broken, Breakage::kNotConnected);

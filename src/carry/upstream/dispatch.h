@@ -39,9 +39,10 @@ inline constexpr Duration kIdleLimit = 50s;
 struct Destination {
   net::Address address;
   std::string host_header;
-  std::string base_path;  // before every path that is not from the root
-  std::string key;        // empty: no Authorization field
-  std::string ca_file;
+  std::string base_path;    // before every path that is not from the root
+  std::string key;          // empty: no Authorization field
+  std::string authorities;  // PEM; empty: the system's
+  Duration idle_limit = kIdleLimit;
   friend bool operator==(const Destination&, const Destination&) = default;
 };
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "carry/net/authority_test.h"
 #include "carry/upstream/scene_test.h"
 
@@ -186,13 +188,22 @@ TEST_F(Publish, ChangesNothingWhenAnAuthorityCannotBeRead) {
   warm(server);
   Destination broken = to(server);
   broken.address.tls = true;
-  broken.ca_file = "/nowhere/ca.pem";
+  broken.authorities = "no certificate";
   const auto published = door.publish(fleet_.number + 1, {broken, broken});
   ASSERT_FALSE(published);
-  EXPECT_EQ(published.error().code, ErrorCode::kIo);
+  EXPECT_EQ(published.error().code, ErrorCode::kConfig);
   const auto attempt = send(sink);  // under the number still in force
   ASSERT_TRUE(until_asked(server, 0, 2));
   EXPECT_EQ(server.accepted(), 1U);
+}
+
+TEST_F(Publish, WhatRestsTooLongIsClosed) {
+  net::ScriptedServer server(loop);
+  Destination destination = to(server);
+  destination.idle_limit = 20ms;
+  publish({destination});
+  warm(server);
+  EXPECT_TRUE(until([&] { return server.last().gone; }));
 }
 
 TEST_F(Publish, ClosingTheDoorClosesWhatRests) {
@@ -227,9 +238,9 @@ TEST_F(Dispatch, GoesThroughAUnixSocket) {
 class DispatchOverTls : public Scene {
  protected:
   net::Authority authority;
-  Destination over_tls(const net::ScriptedServer& server, const std::string& ca_file) {
+  Destination over_tls(const net::ScriptedServer& server, const std::string& authorities) {
     Destination destination = to(server, "sk-1");
-    destination.ca_file = ca_file;
+    destination.authorities = authorities;
     return destination;
   }
 };
@@ -237,7 +248,7 @@ class DispatchOverTls : public Scene {
 TEST_F(DispatchOverTls, TalksAndKeepsTheConnection) {
   const auto context = authority.serve_as("IP:127.0.0.1");
   net::ScriptedServer server(loop, context.get());
-  publish({over_tls(server, authority.file())});
+  publish({over_tls(server, authority.pem())});
   warm(server);
   const auto attempt = send(sink);
   ASSERT_TRUE(until_asked(server, 0, 2));
@@ -249,7 +260,7 @@ TEST_F(DispatchOverTls, TalksAndKeepsTheConnection) {
 TEST_F(DispatchOverTls, SendsNothingToAServerThatCannotProveItsName) {
   const auto context = authority.serve_as("DNS:elsewhere.example");
   net::ScriptedServer server(loop, context.get());
-  publish({over_tls(server, authority.file())});
+  publish({over_tls(server, authority.pem())});
   const auto attempt = send(sink);
   ASSERT_TRUE(until([&] { return sink.over(); }));
   EXPECT_EQ(sink.broken, Breakage::kNotConnected);
@@ -260,7 +271,7 @@ TEST_F(DispatchOverTls, SendsNothingToAServerThatCannotProveItsName) {
 TEST_F(DispatchOverTls, PausingAndResumingBeforeTheHandshakeEndedLosesNothing) {
   const auto context = authority.serve_as("IP:127.0.0.1");
   net::ScriptedServer server(loop, context.get());
-  publish({over_tls(server, authority.file())});
+  publish({over_tls(server, authority.pem())});
   const auto attempt = send(sink);
   attempt->pause();
   attempt->resume();
@@ -273,7 +284,7 @@ TEST_F(DispatchOverTls, PausingAndResumingBeforeTheHandshakeEndedLosesNothing) {
 TEST_F(DispatchOverTls, ACutSessionEndsNoAnswerWithoutLength) {
   const auto context = authority.serve_as("IP:127.0.0.1");
   net::ScriptedServer server(loop, context.get());
-  publish({over_tls(server, authority.file())});
+  publish({over_tls(server, authority.pem())});
   for (const bool in_good_order : {true, false}) {
     NotingSink reader;
     const auto attempt = send(reader);

@@ -94,7 +94,7 @@ class Scene : public testing::Test {
             .host_header = "api.example",
             .base_path = "/v1",
             .key = std::move(key),
-            .ca_file = {}};
+            .authorities = {}};
   }
   /// The fleet gets the next number, the door these destinations.
   void publish(std::vector<Destination> destinations) {

@@ -22,7 +22,6 @@ struct ModelConditions {
   std::uint32_t context_tokens = 0;  // per request; 0: it did not tell
   inference::Capabilities told;      // capabilities it answered for, yes or no
   inference::Capabilities has;       // of those: the ones it has
-  bool missing = false;              // it told its models and this one was not among them
   friend bool operator==(const ModelConditions&, const ModelConditions&) = default;
 };
 

@@ -62,8 +62,6 @@ std::string predicate(const Verdict& verdict, const World& world) {
       return "lacks " + list(verdict.lacking);
     case Rejection::kContextTooSmall:
       return fmt::format("has a context of {} tokens", context_tokens_of(world, verdict.target));
-    case Rejection::kNotOffered:
-      return "says that it does not have this model";
     case Rejection::kDown:
       return "is down";
     case Rejection::kFull: {

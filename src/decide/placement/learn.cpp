@@ -38,8 +38,8 @@ fleet::Conditions nothing_known(const fleet::Fleet& fleet) {
 
 Learner::Learner(const fleet::Fleet& fleet) : breakers_(fleet.endpoints.size()), current_(nothing_known(fleet)) {}
 
-void Learner::adopt(const fleet::Fleet& before, const fleet::Fleet& after) {
-  THALWEG_CHECK(before.endpoints.size() == breakers_.size());
+void Learner::adopt(const fleet::Fleet& before, const fleet::Fleet& after, const std::vector<bool>& moved) {
+  THALWEG_CHECK(before.endpoints.size() == breakers_.size() && after.endpoints.size() == moved.size());
   std::vector<Breaker> breakers(after.endpoints.size());
   fleet::Conditions next = nothing_known(after);
   next.number = current_.number;
@@ -48,7 +48,7 @@ void Learner::adopt(const fleet::Fleet& before, const fleet::Fleet& after) {
     const auto same = std::ranges::find_if(before.endpoints, [&now](const fleet::Endpoint& endpoint) {
       return endpoint.name == now.name && endpoint.kind == now.kind;
     });
-    if (same == before.endpoints.end()) continue;
+    if (same == before.endpoints.end() || moved[i]) continue;
     const auto old = static_cast<std::size_t>(same - before.endpoints.begin());
     breakers[i] = breakers_[old];
     fleet::EndpointConditions& to = next.endpoints[i];

@@ -39,8 +39,10 @@ class Learner {
  public:
   explicit Learner(const fleet::Fleet& fleet);
 
-  /// Carries over what endpoints of the same name (and kind) and their models of the same name have learned.
-  void adopt(const fleet::Fleet& before, const fleet::Fleet& after);
+  /// Carries over what was learned of endpoints of the same name (and kind) and of their models of the same name. Not
+  /// of those that `moved` (one for each endpoint of `after`): another server, key or authority, so nothing is known of
+  /// it.
+  void adopt(const fleet::Fleet& before, const fleet::Fleet& after, const std::vector<bool>& moved);
 
   void observe(const Observation& observation, Instant now);
   /// What an endpoint told of its models (as many entries as it has models).

@@ -31,12 +31,6 @@ fleet::ModelConditions context_of(std::uint32_t tokens) {
   return told;
 }
 
-fleet::ModelConditions not_offered() {
-  fleet::ModelConditions told;
-  told.missing = true;
-  return told;
-}
-
 class Learning : public testing::Test {
  protected:
   void see(Sight sight, EndpointIndex endpoint = kLocal) {
@@ -207,7 +201,7 @@ TEST_F(Learning, PublishesARateWithinItsBounds) {
 
 TEST_F(Learning, PassesOnWhatEndpointsTell) {
   learner_.publish(now_, conditions_);
-  const std::vector<fleet::ModelConditions> told = {context_of(5), not_offered()};
+  const std::vector<fleet::ModelConditions> told = {context_of(5), context_of(7)};
   learner_.told(kCloud, told);
   EXPECT_TRUE(learner_.publish(now_, conditions_));
   EXPECT_EQ(conditions_.endpoints[1].models, told);
@@ -249,7 +243,7 @@ TEST_F(Learning, CarriesOverWhatEndpointsAndModelsOfTheSameNameLearned) {
   after.endpoints[1].name = "new";
   after.endpoints[0].models = {fleet_.endpoints[1].models[1], {}};
   after.endpoints[0].models[1].name = "vision";
-  learner_.adopt(fleet_, after);
+  learner_.adopt(fleet_, after, {false, true, false});
   ASSERT_TRUE(learner_.publish(now_, conditions_));
   EXPECT_EQ(conditions_.number, number + 1);
   ASSERT_EQ(conditions_.endpoints.size(), 3U);
@@ -271,11 +265,20 @@ TEST_F(Learning, StartsAnewWhereTheKindOrTheUpstreamModelChanged) {
   fleet::Fleet after = fleet_;
   after.endpoints[0].kind = fleet::EndpointKind::kOpenAi;
   after.endpoints[1].models[0].upstream_name = "small-v2";
-  learner_.adopt(fleet_, after);
+  learner_.adopt(fleet_, after, {false, false});
   learner_.publish(now_, conditions_);
   EXPECT_EQ(conditions_.endpoints[0].health, Health::kUnknown);
   EXPECT_EQ(conditions_.endpoints[1].models[0].context_tokens, 0U);
   EXPECT_EQ(conditions_.endpoints[1].models[1].context_tokens, 6U);
+}
+
+TEST_F(Learning, StartsAnewWhereAnEndpointMoved) {
+  open_breaker(kCloud);
+  learner_.told(kCloud, {context_of(5), context_of(6)});
+  learner_.adopt(fleet_, fleet_, {false, true});
+  learner_.publish(now_, conditions_);
+  EXPECT_EQ(conditions_.endpoints[1].health, Health::kUnknown);
+  EXPECT_EQ(conditions_.endpoints[1].models[0], fleet::ModelConditions{});
 }
 
 }  // namespace

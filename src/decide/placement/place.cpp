@@ -197,8 +197,6 @@ class Placer {
     verdict.lacking = needs_.without(capabilities_of(world_, target));
     if (!verdict.lacking.empty()) {
       verdict.rejection = Rejection::kLacksCapability;
-    } else if (conditions_of(world_, target).missing) {
-      verdict.rejection = Rejection::kNotOffered;
     } else if (!may_fit(target)) {
       verdict.rejection = Rejection::kContextTooSmall;
     } else {
@@ -396,9 +394,9 @@ std::string_view name_of(Outcome outcome) {
 }
 
 std::string_view name_of(Rejection rejection) {
-  static constexpr std::array<std::string_view, 10> kNames = {
-      "none", "not_the_probed", "lacks_capability", "context_too_small", "not_offered",
-      "down", "full",           "tried_before",     "silent_before",     "unfit_before"};
+  static constexpr std::array<std::string_view, 9> kNames = {
+      "none", "not_the_probed", "lacks_capability", "context_too_small", "down",
+      "full", "tried_before",   "silent_before",    "unfit_before"};
   static_assert(static_cast<std::size_t>(Rejection::kUnfitBefore) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(rejection)];
 }

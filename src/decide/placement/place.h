@@ -26,7 +26,6 @@ enum class Rejection : std::uint8_t {
   kNotTheProbed,     // the question is bound to another endpoint
   kLacksCapability,  // see Verdict::lacking
   kContextTooSmall,
-  kNotOffered,    // the endpoint says that it does not have this model
   kDown,          // its breaker is open or its engine is not running
   kFull,          // all its slots are taken
   kTriedBefore,   // an earlier attempt of this request failed there; it may be retried from a later instant

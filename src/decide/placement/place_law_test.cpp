@@ -52,7 +52,6 @@ bool may_ever_run(const RandomWorld& random, Target target) {
   }
   const auto& endpoint = random.conditions.endpoints[target.endpoint.value];
   const auto& told = endpoint.models[target.model.value];
-  if (told.missing) return false;
   const std::uint64_t configured_context = random.fleet.at(target).context_tokens;
   const std::uint64_t context = told.context_tokens != 0 ? told.context_tokens : configured_context;
   if (context != 0 && q.estimated_input_tokens > 2 * context) return false;

@@ -221,13 +221,6 @@ TEST_F(Place, DeniesWhatNobodyCanDo) {
   EXPECT_EQ(ask().verdicts()[1].lacking, Capabilities{Capability::kImages});
 }
 
-TEST_F(Place, PassesOverAModelThatTheEndpointDoesNotOffer) {
-  told(kLocal).missing = true;
-  EXPECT_EQ(runs_at(), kEdge);
-  told(kEdge).missing = told(kCloud).missing = true;
-  EXPECT_EQ(denial(), ErrorCode::kUnsupported);
-}
-
 TEST_F(Place, RefusesAPromptOfMoreThanTwiceTheContext) {
   question_.estimated_input_tokens = 2000;
   EXPECT_EQ(runs_at(), kLocal);

@@ -100,7 +100,6 @@ class RandomWorld {
       endpoint.prefill_tokens_per_second = once_in(3) ? 0 : static_cast<std::uint32_t>(below(5000));
       endpoint.models.resize(fleet.endpoints[e].models.size());
       for (auto& model : endpoint.models) {
-        model.missing = once_in(10);
         if (once_in(4)) model.context_tokens = static_cast<std::uint32_t>(256 + below(4096));
         if (once_in(2)) model.told = any_capabilities();
         model.has = any_capabilities().joined({inference::Capability::kChat});

@@ -1,9 +1,11 @@
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +14,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "base/units.h"
 #include "carry/config/settings.h"
 #include "carry/http/sse.h"
 #include "show/cli/cli.h"
@@ -71,8 +75,42 @@ class OwnGateway {
   int drain_ = -1;
 };
 
-// One line of standard input without its end; false at the end of input.
-bool read_line(std::string& line) {
+// Lines typed at a terminal, with libedit where it is installed: cursor keys, and earlier lines with the arrow up.
+// Loaded here and now, so that the gateway does not carry it. The lines are kept in memory only.
+class LineEditor {
+ public:
+  LineEditor() {
+    void* const library = ::dlopen("libedit.so.2", RTLD_NOW);
+    if (library == nullptr) return;
+    std::setlocale(LC_CTYPE, "");
+    readline_ = reinterpret_cast<Readline>(::dlsym(library, "readline"));
+    add_history_ = reinterpret_cast<AddHistory>(::dlsym(library, "add_history"));
+  }
+  // False at the end of input.
+  bool read(std::string& line) {
+    if (readline_ == nullptr || add_history_ == nullptr) {
+      fmt::print("{}", kPrompt);
+      std::fflush(stdout);
+      return read_plain(line);
+    }
+    const std::unique_ptr<char, decltype(&std::free)> typed(readline_(kPrompt), std::free);
+    if (typed == nullptr) return false;
+    line = typed.get();
+    if (!line.empty()) add_history_(typed.get());
+    return true;
+  }
+  // One line of standard input without its end.
+  static bool read_plain(std::string& line);
+
+ private:
+  using Readline = char* (*)(const char*);
+  using AddHistory = int (*)(const char*);
+  static constexpr const char* kPrompt = "> ";
+  Readline readline_ = nullptr;
+  AddHistory add_history_ = nullptr;
+};
+
+bool LineEditor::read_plain(std::string& line) {
   line.clear();
   for (int c = std::getchar(); c != EOF; c = std::getchar()) {
     if (c == '\n') return true;
@@ -84,6 +122,20 @@ bool read_line(std::string& line) {
 bool answers(const LocalGateway& gateway, std::string_view path) {
   const auto answer = call(gateway, path, {}, {}, 2s);
   return answer && answer->status == 200;
+}
+
+// An engine reads its model first.
+constexpr Duration kPatience = 60s;
+bool becomes_ready(const LocalGateway& gateway) {
+  const Instant began = MonotonicClock::now();
+  bool told = false;
+  while (!answers(gateway, "/readyz")) {
+    const Duration waited = MonotonicClock::now() - began;
+    if (waited > kPatience) return false;
+    if (waited > 1s && !std::exchange(told, true)) fmt::print(stderr, "waiting for an endpoint to be ready ...\n");
+    ::usleep(100'000);
+  }
+  return true;
 }
 
 // One turn: streams the answer to stdout and returns its text.
@@ -155,23 +207,23 @@ int chat(const Flags& flags) {
     gateway.host = "127.0.0.1";
     gateway.port = *port;
   }
-  // An engine reads its model first.
-  constexpr int kPatience = 600;  // of 100 ms
-  for (int i = 0; i < kPatience && !answers(gateway, "/readyz"); ++i) ::usleep(100'000);
+  if (!becomes_ready(gateway)) {
+    fmt::print(stderr, "thalweg: no endpoint is ready after {} s; `thalweg doctor` and the gateway's log say more\n",
+               kPatience / 1s);
+    return 1;
+  }
 
   Json messages = Json::array();
   const bool once = !flags.prompt.empty();
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   if (!once && terminal)
     fmt::print("Talking to \"{}\". An empty line or Ctrl-D ends, /new forgets the conversation.\n", flags.model);
+  std::optional<LineEditor> editor;
+  if (!once && terminal) editor.emplace();
   while (true) {
     std::string line = flags.prompt;
     if (!once) {
-      if (terminal) {
-        fmt::print("> ");
-        std::fflush(stdout);
-      }
-      if (!read_line(line) || line.empty()) return 0;
+      if (!(editor ? editor->read(line) : LineEditor::read_plain(line)) || line.empty()) return 0;
       if (line == "/new") {
         messages = Json::array();
         continue;

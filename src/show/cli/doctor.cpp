@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "carry/config/settings.h"
@@ -40,13 +41,22 @@ std::vector<Finding> examine(const std::string& config_file) {
                         fmt::format("{}: {} endpoints, {} models", config_file, settings->fleet.endpoints.size(),
                                     settings->fleet.models.size())});
   }
-  const auto program = engine::find_program(settings && !settings->endpoints.empty() && settings->endpoints[0].engine
-                                                ? settings->endpoints[0].engine->program
-                                                : std::filesystem::path());
-  if (program) {
-    findings.push_back({Verdict::kGood, "engine", program->string()});
+  // The engines that the configuration names, or the one that would be found.
+  std::vector<std::pair<std::string, std::filesystem::path>> engines;
+  if (settings) {
+    for (std::size_t i = 0; i < settings->endpoints.size(); ++i) {
+      const auto& engine = settings->endpoints[i].engine;
+      if (engine) engines.emplace_back(settings->fleet.endpoints[i].name + ": ", engine->program);
+    }
   } else {
-    findings.push_back({Verdict::kWarning, "engine", program.error().message});
+    engines.emplace_back();
+  }
+  for (const auto& [endpoint, wanted] : engines) {
+    const auto program = engine::find_program(wanted);
+    findings.push_back({program    ? Verdict::kGood
+                        : settings ? Verdict::kBad
+                                   : Verdict::kWarning,
+                        "engine", endpoint + (program ? program->string() : program.error().message)});
   }
   const auto sandbox = engine::probe_sandbox();
   findings.push_back({sandbox.usable() ? Verdict::kGood : Verdict::kBad, "sandbox",
