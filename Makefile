@@ -57,7 +57,7 @@ prove: ## the long proofs, resumable; writes docs/proof.md
 	@scripts/packages.sh build engine model test fuzz bare
 	@scripts/prove.sh
 
-bare: ## show that `make run` and `make test` work on a bare Debian 12 (as root)
+bare: ## show that `make run` and `.ci/run` work on a bare Debian 12 (as root)
 	@scripts/packages.sh bare
 	@tests/bare.sh
 

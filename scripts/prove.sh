@@ -15,7 +15,7 @@ flight | every order of a flight's events, full bounds | scripts/proofs/flight.s
 soak | end-to-end: kills and reloads under load for SOAK_SECONDS | scripts/proofs/soak.sh
 asan | the whole suite under AddressSanitizer and UBSan | make --no-print-directory asan
 tsan | the whole suite under ThreadSanitizer | make --no-print-directory tsan
-bare | `make run` and `make test` on a bare Debian 12, as root | make --no-print-directory bare
+bare | `make run` twice, then `.ci/run` with `make test`, on a bare Debian 12, as root | make --no-print-directory bare
 sudo | `make run` twice on a bare Debian 12, as an ordinary user with sudo | env BARE_AS=user BARE_STEPS=run,again make --no-print-directory bare
 ROWS
   local file name

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Shows that first use works on a bare Debian 12: a fresh chroot of bookworm with git and make, a clone of this repository's HEAD,
-# then `make run` until its first answer, `make run` again (ready within seconds), and `make test`. Prints each one's seconds.
+# then `make run` until its first answer, `make run` again (ready within seconds), and `.ci/run`, which ends with `make test`.
+# Prints each one's seconds.
 #   BARE_TREE=1   takes the working tree instead of HEAD (for work in progress)
-#   BARE_STEPS    a subset of run,again,test       (default: all)
+#   BARE_STEPS    a subset of run,again,test,ci    (default: run,again,ci)
 #   BARE_AS=user  as an ordinary user who may use sudo, instead of as root
 #   BARE_KEEP=1   leaves the chroot for a look
 # Needs root. Mounts and processes live in namespaces of their own, so they are gone whichever way this ends.
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.."
 . scripts/pins.sh
 . scripts/step.sh
 ((EUID == 0)) || die "the bare proof makes a chroot, which needs root" "run: sudo make bare"
-steps=${BARE_STEPS:-run,again,test}
+steps=${BARE_STEPS:-run,again,ci}
 steps=${steps//,/ }
 command -v mmdebstrap >/dev/null || die "mmdebstrap is not installed" "install it: apt-get install mmdebstrap"
 sources=/etc/apt/sources.list.d/debian.sources
@@ -128,6 +129,11 @@ for part in $1; do
       start=$(now)
       make test
       say "make test" $(($(now) - start))
+      ;;
+    ci)
+      start=$(now)
+      .ci/run
+      say ".ci/run" $(($(now) - start))
       ;;
   esac
 done
