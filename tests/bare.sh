@@ -153,5 +153,5 @@ unshare --mount --pid --fork --kill-child bash -euc '
 line bare "done in $(seconds $(($(now_ms) - start))) s; the whole log: $THALWEG_RUN/bare.log"
 echo
 grep '^BARE ' "$THALWEG_RUN/bare.log" | grep -v '^BARE answer'
-first=$(sed -nE 's/^BARE +without apt: (.*) s$/\1/p' "$THALWEG_RUN/bare.log")
+first=$(sed -nE 's/^BARE +without apt: (.*) s$/\1/p' "$THALWEG_RUN/bare.log" | tail -n 1)
 echo "PROOF count=$(wc -w <<<"$steps") note=steps as ${BARE_AS:-root}${first:+, first answer after $first s without apt}"

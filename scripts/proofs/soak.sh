@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
-# The end-to-end tests (which kill the engine, reload the configuration and drain under load), again and again for SOAK_SECONDS.
+# A seeded mix of good and bad providers, leaving clients, reloads and engine kills for SOAK_SECONDS (tests/e2e/soak.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-scripts/prepare.sh "build engine model test" engine model tests clients
-end=$((SECONDS + ${SOAK_SECONDS:-600})) rounds=0
-until ((SECONDS >= end && rounds > 0)); do
-  scripts/suite.sh release -R e2e --no-tests=error
-  rounds=$((rounds + 1))
-done
-echo "PROOF count=$rounds note=rounds of the end-to-end tests"
+. scripts/pins.sh
+scripts/prepare.sh "build engine model test" engine model program clients
+export THALWEG_PROGRAM="$PWD/build/thalweg" PYTHONDONTWRITEBYTECODE=1
+cd tests/e2e
+exec "$THALWEG_CACHE/clients/python/bin/python" soak.py --minutes "$(awk "BEGIN {print ${SOAK_SECONDS:-600} / 60}")"
