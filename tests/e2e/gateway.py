@@ -9,6 +9,7 @@ import pathlib
 import queue
 import re
 import signal
+import ssl
 import subprocess
 import threading
 import urllib.error
@@ -22,7 +23,7 @@ CACHE = pathlib.Path(os.environ.get("THALWEG_CACHE") or pathlib.Path(os.environ.
 ENGINE = pathlib.Path(os.environ.get("THALWEG_ENGINE", CACHE / "engine/llama-server"))
 MODEL = pathlib.Path(os.environ.get("THALWEG_MODEL", CACHE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"))
 
-READY_LINE = re.compile(r"listening on (http://127\.0\.0\.1:(\d+))")
+READY_LINE = re.compile(r"listening on (https?://127\.0\.0\.1:(\d+))")
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)")
 
 
@@ -65,6 +66,7 @@ class Gateway:
         self.stderr_file = folder / "stderr.log"
         self.stdout_lines: list[str] = []
         self.exit_code: int | None = None
+        self.trusted: ssl.SSLContext | None = None  # for a gateway that speaks TLS
         self.write(settings)
         base = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "STANDIN_"))}
         with open(self.stderr_file, "ab") as stderr:
@@ -128,7 +130,8 @@ class Gateway:
 
     def get(self, path: str, method: str = "GET", headers: dict | None = None, data: bytes | None = None) -> Answer:
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        tls = [urllib.request.HTTPSHandler(context=self.trusted)] if self.trusted else []
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *tls)
         try:
             with opener.open(request, timeout=30 * PATIENCE) as response:
                 return Answer(response.status, response.headers, response.read())

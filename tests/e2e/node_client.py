@@ -16,11 +16,14 @@ class NodeClient:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder  # holds `node` and node_modules
 
-    def run(self, base_url: str, *jobs: dict, key: str = "any", retries: int = 0, deadline: float = 60.0) -> list[dict]:
+    def run(self, base_url: str, *jobs: dict, key: str = "any", retries: int = 0, deadline: float = 60.0,
+            authority: pathlib.Path | None = None) -> list[dict]:
         """One outcome a job: {"answer"} or {"chunks"}, and {"error"} when the client threw."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "NODE_"))}
         environment["THALWEG_JOBS"] = json.dumps({"base_url": base_url, "api_key": key, "max_retries": retries,
                                                   "timeout": 60_000 * PATIENCE, "jobs": jobs})
+        if authority:
+            environment["NODE_EXTRA_CA_CERTS"] = str(authority)
         # The script comes by standard input, so that `import 'openai'` is looked up from the folder with node_modules.
         done = subprocess.run([str(self.folder / "node"), "--input-type=module", "-"], cwd=self.folder, env=environment,
                               input=SCRIPT.read_bytes(), capture_output=True, timeout=deadline * PATIENCE, check=False)

@@ -4,12 +4,12 @@ made by openssl for each run."""
 import pathlib
 import signal
 import ssl
-import subprocess
 
 import openai
 import pytest
 
 import config
+import pki as pki_files
 from conftest import KEYS
 from provider import answers, behaviour
 from reading import fold
@@ -19,18 +19,9 @@ from waiting import until
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
 
 
-def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
-def certificate(folder: pathlib.Path, name: str, subject_alternative: str, authority: str, days: str = "2") -> ssl.SSLContext:
+def certificate(folder: pathlib.Path, name: str, subject_alternative: str, authority: str) -> ssl.SSLContext:
     """A server's context whose certificate `authority` signed."""
-    extensions = folder / f"{name}.ext"
-    extensions.write_text(f"subjectAltName={subject_alternative}\nextendedKeyUsage=serverAuth\n")
-    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-            "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.csr"))
-    openssl("x509", "-req", "-in", str(folder / f"{name}.csr"), "-CA", str(folder / f"{authority}.pem"), "-CAkey", str(folder / f"{authority}.key"),
-            "-CAcreateserial", "-days", days, "-extfile", str(extensions), "-out", str(folder / f"{name}.pem"))
+    pki_files.certificate(folder, name, subject_alternative, authority)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
     return context
@@ -40,8 +31,7 @@ def certificate(folder: pathlib.Path, name: str, subject_alternative: str, autho
 def pki(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pki")
     for authority in ("authority", "stranger"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={authority}",
-                "-keyout", str(folder / f"{authority}.key"), "-out", str(folder / f"{authority}.pem"))
+        pki_files.authority(folder, authority)
     return folder
 
 

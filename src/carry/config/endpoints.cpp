@@ -64,14 +64,6 @@ constexpr std::array<std::string_view, 26> kOwnFlags = {"-m",
                                                         "--log-file",
                                                         "--slot-save-path"};
 
-// A value from outside the file, or empty with the error reported under the key.
-template <class Value>
-Value taken(Result<Value> result, Section& section, std::string_view key) {
-  if (result) return std::move(*result);
-  section.error(key, std::move(result.error().message));
-  return {};
-}
-
 fleet::Timeouts read_timeouts(Section& parent, fleet::Timeouts timeouts, Errors& errors) {
   const Node* node = parent.optional("timeouts");
   if (node == nullptr) return timeouts;

@@ -34,7 +34,11 @@ class Folder {
     write("secret", "sk-from-a-file\r\n", 0600);
     write("two-lines", "sk-secret\nmore\n", 0600);
     write("open", "sk-open\n", 0644);
-    write("ca.pem", net::Authority().pem(), 0644);
+    const net::Authority authority;
+    write("ca.pem", authority.pem(), 0644);
+    write("ca.key", authority.key_pem(), 0600);
+    write("open.key", authority.key_pem(), 0644);
+    write("other.key", net::Authority().key_pem(), 0600);
     std::filesystem::create_directory(path / "folder");
   }
   ~Folder() { std::filesystem::remove_all(path); }

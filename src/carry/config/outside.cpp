@@ -118,7 +118,8 @@ std::string fault_of_secret(std::string_view secret) {
   return {};
 }
 
-Result<std::string> read_secret(const std::filesystem::path& file) {
+namespace {
+Result<void> check_private(const std::filesystem::path& file) {
   struct stat facts = {};
   if (::stat(file.c_str(), &facts) != 0) {
     return fail(ErrorCode::kConfig, fmt::format("{} cannot be read: {}", file.string(), std::strerror(errno)));
@@ -127,6 +128,12 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
     return fail(ErrorCode::kConfig,
                 fmt::format("everybody on this machine may read {}; run `chmod 600 {}`", file.string(), file.string()));
   }
+  return {};
+}
+}  // namespace
+
+Result<std::string> read_secret(const std::filesystem::path& file) {
+  if (auto kept = check_private(file); !kept) return std::unexpected(kept.error());
   std::ifstream stream(file, std::ios::binary);
   std::string secret(kMaxSecret + 2, '\0');
   stream.read(secret.data(), static_cast<std::streamsize>(secret.size()));
@@ -140,17 +147,26 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
   return secret;
 }
 
-Result<std::string> read_authorities(const std::filesystem::path& file) {
+Result<std::string> read_pem(const std::filesystem::path& file, Privacy privacy) {
+  if (privacy == Privacy::kSecret) {
+    if (auto kept = check_private(file); !kept) return std::unexpected(kept.error());
+  }
   std::ifstream stream(file, std::ios::binary);
-  std::string pem(kMaxAuthorities + 1, '\0');
+  std::string pem(kMaxPem + 1, '\0');
   stream.read(pem.data(), static_cast<std::streamsize>(pem.size()));
   if (stream.bad()) return fail(ErrorCode::kConfig, fmt::format("{} cannot be read", file.string()));
   pem.resize(static_cast<std::size_t>(stream.gcount()));
   if (pem.empty()) return fail(ErrorCode::kConfig, fmt::format("{} is empty", file.string()));
-  if (pem.size() > kMaxAuthorities) {
-    return fail(ErrorCode::kConfig, fmt::format("{} has more than {} MiB", file.string(), kMaxAuthorities >> 20));
+  if (pem.size() > kMaxPem) {
+    return fail(ErrorCode::kConfig, fmt::format("{} has more than {} MiB", file.string(), kMaxPem >> 20));
   }
-  if (const auto usable = net::TlsContext::make(pem); !usable) {
+  return pem;
+}
+
+Result<std::string> read_authorities(const std::filesystem::path& file) {
+  auto pem = read_pem(file, Privacy::kPublic);
+  if (!pem) return pem;
+  if (const auto usable = net::TlsContext::make(*pem); !usable) {
     return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), usable.error().message));
   }
   return pem;

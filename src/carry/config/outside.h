@@ -27,5 +27,8 @@ std::string fault_of_secret(std::string_view secret);
 Result<std::string> read_secret(const std::filesystem::path& file);
 /// PEM certificates to trust; kConfig if there is none in the file, or one that cannot be read.
 Result<std::string> read_authorities(const std::filesystem::path& file);
+/// A PEM file's text, 4 MiB at most. A secret one must not be readable by everybody on the machine.
+enum class Privacy : std::uint8_t { kPublic, kSecret };
+Result<std::string> read_pem(const std::filesystem::path& file, Privacy privacy);
 
 }  // namespace thalweg::config

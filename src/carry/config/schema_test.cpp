@@ -60,7 +60,7 @@ class SchemaWalk {
         "remote": {"place": "here", "api": "openai", "url": "https://e.example", "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
-      "limits": {}, "log": {}})");
+      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "limits": {}, "log": {}})");
   }
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
@@ -131,8 +131,8 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  EXPECT_EQ(walk.maps, 12U);    // top, place, engine endpoint, engine, its model, timeouts twice, remote endpoint, its
-                                // model, key, limits, log
+  EXPECT_EQ(walk.maps, 13U);    // top, tls, place, engine endpoint, engine, its model, timeouts twice, remote endpoint,
+                                // its model, key, limits, log
   EXPECT_EQ(walk.ranges, 11U);  // shards, operator, grid zone, context, slots, threads, slots, name, context,
                                 // connections, streams
   const auto most = [](const char* pointer) {

@@ -4,12 +4,21 @@
 #pragma once
 
 #include <filesystem>
+#include <utility>
 
 #include "base/document/document.h"
 #include "base/document/section.h"
 #include "carry/config/settings.h"
 
 namespace thalweg::config {
+
+/// A value from outside the file, or empty with the error reported under the key.
+template <class Value>
+Value taken(Result<Value> result, document::Section& section, std::string_view key) {
+  if (result) return std::move(*result);
+  section.error(key, std::move(result.error().message));
+  return {};
+}
 
 /// `places:` into fleet.places.
 void read_places(document::Section& top, Settings& settings, document::Errors& errors);
@@ -20,6 +29,9 @@ void read_endpoints(document::Section& top, const std::filesystem::path& folder,
 void read_models(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.
 void read_keys(document::Section& top, Settings& settings, document::Errors& errors);
+/// `tls:`; paths from `folder`.
+void read_tls(document::Section& top, const std::filesystem::path& folder, Settings& settings,
+              document::Errors& errors);
 /// `allow_hosts:`, `allow_origins:`.
 void read_allowed(document::Section& top, Settings& settings, document::Errors& errors);
 /// `limits:`.

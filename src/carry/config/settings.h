@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxEndpointModels = 4096;  // of all endpoints tog
 inline constexpr std::size_t kMaxAttestations = 64;      // of one place
 inline constexpr std::size_t kMaxArguments = 256;        // of one engine
 inline constexpr std::size_t kMaxUpstreamName = 256;     // bytes of what a server calls its model
-inline constexpr std::size_t kMaxAuthorities = 4 << 20;  // bytes of a ca_file; Debian's whole store has 220 KB
+inline constexpr std::size_t kMaxPem = 4 << 20;          // bytes of a PEM file; Debian's whole store has 220 KB
 inline constexpr std::size_t kMaxSecret = 4096;          // characters of a server's key; OAuth tokens reach 2 KiB
 inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
 inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
@@ -36,6 +36,13 @@ struct ListenAddress {
 /// "127.0.0.1:8080", "[::1]:8080", "localhost:8080", ":8080" (loopback). kConfig otherwise. "localhost" becomes
 /// 127.0.0.1, an IPv6 host loses its brackets.
 Result<ListenAddress> parse_listen(std::string_view text);
+
+/// What the listener proves itself with: PEM texts that belong together.
+struct ListenTls {
+  std::string certificate;  // our own first, then its chain
+  std::string key;
+  friend bool operator==(const ListenTls&, const ListenTls&) = default;
+};
 
 /// Whether and how the engine's child is confined.
 enum class Sandbox : std::uint8_t { kOn, kOff };
@@ -96,9 +103,10 @@ struct LogSettings {
 
 struct Settings {
   ListenAddress listen;
-  std::uint32_t shards = 0;  // 0: half the cores, at least 1
-  fleet::Fleet fleet;        // sealed; number 0 (whoever publishes it numbers it)
-  policy::Policy policy;     // sealed
+  std::optional<ListenTls> tls;  // absent: the listener speaks in clear
+  std::uint32_t shards = 0;      // 0: half the cores, at least 1
+  fleet::Fleet fleet;            // sealed; number 0 (whoever publishes it numbers it)
+  policy::Policy policy;         // sealed
   std::vector<EndpointSettings> endpoints;
   std::vector<std::string> allowed_hosts;    // beside loopback names
   std::vector<std::string> allowed_origins;  // exact origins

@@ -8,8 +8,8 @@
 //   thalweg.yaml:1:16: error: ...
 //
 // A case without the word places or endpoints gets a working pair behind its own lines. The folder of a case holds
-// model.gguf, engine (executable), plain (not), secret (0600), open (0644), ca.pem; in errors the folder is called
-// FOLDER.
+// model.gguf, engine (executable), plain (not), secret (0600), open (0644), ca.pem with ca.key (0600), open.key (0644)
+// and other.key; in errors the folder is called FOLDER.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,6 +1,7 @@
 #include "carry/gateway/connection.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -76,6 +77,7 @@ void Connection::start(net::Socket socket, Where where) {
     close();
     return;
   }
+  if (worker_.tls() != nullptr) stream_.use(worker_.tls()->session());
   snapshot_ = worker_.snapshot();
   capacity_ = kClientBuffer;
   buffer_.reset(new char[capacity_ + http::kPadding]);
@@ -99,6 +101,7 @@ void Connection::drain(Duration limit) {
   if (phase_ == Phase::kRunning) {
     exchange_->on_drain(limit);
   } else if (phase_ == Phase::kReading && filled_ == 0) {
+    stream_.shut_writing();
     close();
   }
 }
@@ -118,11 +121,23 @@ void Connection::on_readable() {
     case net::Taken::State::kBytes:
       take(taken.bytes);
       return;
-    case net::Taken::State::kEnd:
     case net::Taken::State::kBroken:
+      if (stream_.is_shaking_hands()) return refuse_handshake(taken.error);
+      [[fallthrough]];
+    case net::Taken::State::kEnd:
       close();
       return;
   }
+}
+
+// HTTP in clear is told where it has come to; anything else is no use talking to.
+void Connection::refuse_handshake(std::error_code why) {
+  worker_.metrics.tls_failures.add();
+  spdlog::debug("a client's TLS handshake failed: {}", why.message());
+  if (!net::is_plain_http(why)) return close();
+  stream_.leave_tls();
+  keep_alive_ = false;
+  refuse({ErrorCode::kInvalidRequest, "this port speaks TLS: use https:// in the base URL", {}}, true);
 }
 
 void Connection::take(std::size_t bytes) {
@@ -575,6 +590,7 @@ void Connection::on_timer(std::uint32_t tag) {
     refuse({ErrorCode::kTimeout, "the request did not come in whole in time", {}}, true);
     return;
   }
+  stream_.shut_writing();
   close();
 }
 

@@ -71,6 +71,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body, bool keep_alive,
                      std::string_view extra = {});
   void refuse(const Error& error, bool log);
+  void refuse_handshake(std::error_code why);
   std::string cors_fields(std::string_view origin) const;
   void linger();
   void uncount();

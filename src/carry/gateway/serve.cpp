@@ -53,6 +53,7 @@ std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker
 // Before a byte of it is read: there may be more connections waiting than this process can hold.
 void refuse_connection(const net::Socket& socket, Worker& worker, std::uint32_t limit) {
   worker.metrics.overloaded.add();
+  if (worker.tls() != nullptr) return;  // without a handshake nothing can be said
   const std::string body = dialect::error_body(
       {ErrorCode::kOverloaded,
        fmt::format("{} connections are open, the most that limits.connections allows; try again shortly", limit),
@@ -76,10 +77,10 @@ Result<void> check_listen(const config::Settings& settings, bool insecure_listen
                             "(`thalweg key new`), or listen on 127.0.0.1",
                             settings.listen.host));
   }
-  if (!insecure_listen) {
+  if (!settings.tls && !insecure_listen) {
     return fail(ErrorCode::kConfig,
-                fmt::format("listening on {} sends keys and prompts over the network in clear; listen on "
-                            "127.0.0.1 behind a TLS proxy, or accept the risk with --insecure-listen",
+                fmt::format("listening on {} sends keys and prompts over the network in clear; configure `tls:`, "
+                            "listen on 127.0.0.1, or accept the risk with --insecure-listen",
                             settings.listen.host));
   }
   return {};
@@ -113,6 +114,7 @@ int serve(const ServeOptions& options) {
   spdlog::set_level(spdlog::level::from_str(settings->log.level));
   const config::ListenAddress listen = settings->listen;
   const config::Limits limits = settings->limits;
+  const bool secure = settings->tls.has_value();
   const config::LogSettings log = settings->log;
 
   // Shards with their workers, and the thread that publishes what is in force.
@@ -154,6 +156,7 @@ int serve(const ServeOptions& options) {
                      }
                      config::Settings judged;
                      judged.listen = listen;
+                     judged.tls = fresh.tls;
                      judged.policy = fresh.policy;
                      return check_listen(judged, options.insecure_listen);
                    },
@@ -194,7 +197,8 @@ int serve(const ServeOptions& options) {
   for (const auto& worker : workers) worker->shard.run();
   (*listener)->start();
   const bool v6 = listen.host.find(':') != std::string::npos;
-  fmt::print("listening on http://{}{}{}:{}\n", v6 ? "[" : "", listen.host, v6 ? "]" : "", (*listener)->port());
+  fmt::print("listening on {}://{}{}{}:{}\n", secure ? "https" : "http", v6 ? "[" : "", listen.host, v6 ? "]" : "",
+             (*listener)->port());
   std::fflush(stdout);
 
   // Until told to stop; then running requests get their time. A second signal ends it at once.

@@ -24,7 +24,7 @@ struct ServeOptions {
 /// accepts.
 int serve(const ServeOptions& options);
 
-/// Whether the settings may listen where they say: beyond loopback only with keys and --insecure-listen.
+/// Whether the settings may listen where they say: beyond loopback only with keys, and with TLS or --insecure-listen.
 Result<void> check_listen(const config::Settings& settings, bool insecure_listen);
 
 }  // namespace thalweg::gateway

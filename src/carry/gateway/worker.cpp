@@ -39,6 +39,11 @@ void Worker::adopt(const std::shared_ptr<const Snapshot>& snapshot) {
       spdlog::error("shard {} keeps the configuration in force: {}", shard.index(), published.error().message);
       return;
     }
+    if (!snapshot_ || snapshot_->settings.tls != snapshot->settings.tls) {
+      const auto& tls = snapshot->settings.tls;
+      // The configuration was checked with the same two texts.
+      tls_ = tls ? net::TlsServerContext::make(tls->certificate, tls->key).value() : nullptr;
+    }
     while (metrics.models.size() < snapshot->series.size()) {
       const SeriesName& name = snapshot->series[metrics.models.size()];
       auto series = std::make_unique<telemetry::ModelSeries>();

@@ -15,6 +15,7 @@
 #include "carry/gateway/snapshot.h"
 #include "carry/net/byte_budget.h"
 #include "carry/net/shard.h"
+#include "carry/net/tls.h"
 #include "carry/telemetry/access_log.h"
 #include "carry/telemetry/metrics.h"
 #include "carry/upstream/dispatch.h"
@@ -66,6 +67,8 @@ class Worker final : private net::TimerOwner {
   void slot_came_free();
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
   const fleet::Conditions* conditions() const;
+  /// What new connections speak; null: in clear.
+  const net::TlsServerContext* tls() const { return tls_.get(); }
 
   net::Shard shard;
   Common& common;
@@ -84,6 +87,7 @@ class Worker final : private net::TimerOwner {
   void flush_observations();
 
   std::shared_ptr<const Snapshot> snapshot_;
+  std::unique_ptr<net::TlsServerContext> tls_;
   std::shared_ptr<const PublishedConditions> conditions_;
   fleet::Conditions nothing_known_;  // while conditions of the newest fleet have not come
   std::list<std::shared_ptr<Connection>> connections_;

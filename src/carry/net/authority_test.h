@@ -24,11 +24,11 @@ class Authority {
   Authority& operator=(const Authority&) = delete;
 
   std::string pem() const {
-    const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new(BIO_s_mem()), BIO_free);
-    PEM_write_bio_X509(memory.get(), certificate_.get());
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
+    return text_of([this](BIO* memory) { PEM_write_bio_X509(memory, certificate_.get()); });
+  }
+  std::string key_pem() const {
+    return text_of(
+        [this](BIO* memory) { PEM_write_bio_PrivateKey(memory, key_.get(), nullptr, nullptr, 0, nullptr, nullptr); });
   }
 
   enum class Validity { kNow, kPast };
@@ -46,8 +46,21 @@ class Authority {
     SSL_CTX_use_PrivateKey(context.get(), key.get());
     return context;
   }
+  /// The certificate that such a context shows.
+  static std::string pem_of(const Context& context) {
+    return text_of([&](BIO* memory) { PEM_write_bio_X509(memory, SSL_CTX_get0_certificate(context.get())); });
+  }
 
  private:
+  template <class Write>
+  static std::string text_of(Write write) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new(BIO_s_mem()), BIO_free);
+    write(memory.get());
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &text);
+    return {text, static_cast<std::size_t>(size)};
+  }
+
   using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
   using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
 

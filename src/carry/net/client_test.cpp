@@ -341,23 +341,15 @@ TEST_F(TlsClient, EndsAHandshakeWhenClosed) {
   EXPECT_FALSE(caller.connected);
 }
 
-TEST(TlsContext, TrustsEveryCertificateOfTheText) {
-  const std::string one = Authority().pem();
-  EXPECT_TRUE(TlsContext::make(one));
-  EXPECT_TRUE(TlsContext::make("a comment\n" + one + "another\n" + Authority().pem() + one + "\n\n"));
-}
-
-TEST(TlsContext, SaysWhatIsWrongWithAuthorities) {
-  const auto says = [](std::string_view authorities, std::string_view fault) {
-    const auto made = TlsContext::make(authorities);
-    return !made && made.error().message.find(fault) != std::string::npos;
-  };
-  EXPECT_TRUE(says("not a certificate", "there is no certificate in it"));
-  std::string cut = Authority().pem();
-  cut.resize(cut.size() / 2);
-  EXPECT_TRUE(says(cut, "certificate 1 cannot be read"));
-  EXPECT_TRUE(says(Authority().pem() + cut, "certificate 2 cannot be read"));
-  EXPECT_TRUE(says("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read"));
+TEST_F(TlsClient, PinnedItTrustsThatCertificateWhateverItsNameAndNoOther) {
+  const auto context = authority.serve_as("DNS:elsewhere.example");
+  const auto other = authority.serve_as("IP:127.0.0.1");
+  ScriptedServer server(loop, context.get());
+  ScriptedServer another(loop, other.get());
+  const auto pinned = TlsContext::make_pinned(Authority::pem_of(context));
+  ASSERT_TRUE(pinned);
+  EXPECT_TRUE(connects(server.address(), pinned->get()));
+  EXPECT_FALSE(connects(another.address(), pinned->get()));
 }
 
 }  // namespace

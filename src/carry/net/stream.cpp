@@ -42,6 +42,15 @@ void Stream::use(ssl_st* session) {
   SSL_set_fd(session_, socket_.handle());
 }
 
+void Stream::leave_tls() {
+  SSL_free(std::exchange(session_, nullptr));
+}
+
+bool Stream::is_shaking_hands() const {
+  // Not SSL_in_init(): after a fatal error it is true again.
+  return session_ != nullptr && SSL_get_state(session_) != TLS_ST_OK;
+}
+
 void Stream::on_events(std::uint32_t events) {
   // TLS reads to write and writes to read: any edge may be the one that was waited for.
   const bool failed = (events & (EPOLLHUP | EPOLLERR)) != 0;

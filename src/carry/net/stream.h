@@ -56,6 +56,13 @@ class Stream : protected Loop::Watcher {
   /// At once. A TLS session is cut, not shut down: what travels in it is framed.
   void close();
 
+  /// Speaks TLS from here on; before anything was read or written. Takes the session; reads and writes shake hands as
+  /// needed.
+  void use(ssl_st* session);
+  /// Speaks in clear from here on, whatever of the session was under way.
+  void leave_tls();
+  bool is_shaking_hands() const;
+
   Taken read(char* data, std::size_t size);
   void want_read();
   void unwant_read() { wants_read_ = false; }
@@ -72,8 +79,6 @@ class Stream : protected Loop::Watcher {
   void on_events(std::uint32_t events) override;
   Loop& loop() { return loop_; }
   const Socket& socket() const { return socket_; }
-  /// Speaks TLS from here on.
-  void use(ssl_st* session);
   ssl_st* session() { return session_; }
 
  private:

@@ -1,4 +1,4 @@
-// TLS towards servers, verified.
+// TLS: towards servers, verified, and for those who call us.
 #pragma once
 
 #include <memory>
@@ -20,6 +20,9 @@ class TlsContext {
   /// `authorities`: PEM certificates to trust; empty: the system's store. kConfig when there is no certificate in them,
   /// or one cannot be read.
   static Result<std::unique_ptr<TlsContext>> make(std::string_view authorities);
+  /// Trusts the first certificate of a PEM text and no other, whatever host it names: for a server whose certificate is
+  /// at hand. kConfig when there is none.
+  static Result<std::unique_ptr<TlsContext>> make_pinned(std::string_view certificate);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -29,7 +32,29 @@ class TlsContext {
  private:
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
+  bool pinned_ = false;
 };
+
+/// Our own side towards those who call us: TLS 1.2 or newer, HTTP/1.1 (ALPN). One a shard and certificate; sessions are
+/// resumed on any shard of the process.
+class TlsServerContext {
+ public:
+  /// `certificate`: PEM, our own first, then its chain. `key`: its private key, PEM, without a passphrase. kConfig says
+  /// what is wrong with them.
+  static Result<std::unique_ptr<TlsServerContext>> make(std::string_view certificate, std::string_view key);
+  ~TlsServerContext();
+  TlsServerContext(const TlsServerContext&) = delete;
+  TlsServerContext& operator=(const TlsServerContext&) = delete;
+  /// The caller frees it.
+  ssl_st* session() const;
+
+ private:
+  explicit TlsServerContext(ssl_ctx_st* context) : context_(context) {}
+  ssl_ctx_st* context_;
+};
+
+/// The first bytes were HTTP in clear.
+bool is_plain_http(const std::error_code& error);
 
 /// Why the call of OpenSSL before this one failed, in its words.
 std::error_code tls_error();

@@ -210,6 +210,7 @@ void add_shards(Exposition& out, std::span<ShardMetrics* const> shards) {
   counter("thalweg_overloaded_total", "Requests refused because a limit of this gateway was reached.",
           &ShardMetrics::overloaded);
   counter("thalweg_slow_clients_total", "Clients cut because they were too slow.", &ShardMetrics::slow_clients);
+  counter("thalweg_tls_failures_total", "Client connections whose TLS handshake failed.", &ShardMetrics::tls_failures);
   counter("thalweg_access_log_lines_total", "Lines given to the access log.", &ShardMetrics::log_lines);
   counter("thalweg_received_bytes_total", "Bytes received from clients.", &ShardMetrics::bytes_in);
   counter("thalweg_sent_bytes_total", "Bytes sent to clients.", &ShardMetrics::bytes_out);

@@ -66,7 +66,7 @@ struct ShardMetrics {
   Counter connections_opened, connections_closed;
   Counter requests_started, requests_finished;
   std::array<Counter, 6> responses_by_class;  // [2] = 2xx ...; [0] = client gone before a status
-  Counter failovers, waits, denials, truncated, cancelled, overloaded, slow_clients;
+  Counter failovers, waits, denials, truncated, cancelled, overloaded, slow_clients, tls_failures;
   Counter log_lines, bytes_in, bytes_out;
   std::vector<std::unique_ptr<ModelSeries>>
       models;  // append only, index given by the gateway; guarded by publish order

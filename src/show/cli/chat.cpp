@@ -195,6 +195,7 @@ int chat(const Flags& flags) {
   LocalGateway gateway;
   gateway.port = settings->listen.port;
   if (settings->listen.loopback) gateway.host = settings->listen.host;
+  if (settings->tls) gateway.certificate = settings->tls->certificate;
   gateway.key = flags.key;
   if (const char* key = std::getenv("THALWEG_KEY"); gateway.key.empty() && key != nullptr) gateway.key = key;
   OwnGateway own;

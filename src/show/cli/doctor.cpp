@@ -74,6 +74,7 @@ std::vector<Finding> examine(const std::string& config_file) {
     LocalGateway gateway;
     gateway.port = settings->listen.port;
     if (settings->listen.loopback) gateway.host = settings->listen.host;
+    if (settings->tls) gateway.certificate = settings->tls->certificate;
     const auto healthy = call(gateway, "/healthz", {}, {}, 2s);
     const auto ready = call(gateway, "/readyz", {}, {}, 2s);
     findings.push_back(

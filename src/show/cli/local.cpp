@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "carry/gateway/call.h"
 
 namespace thalweg::cli {
@@ -15,16 +17,24 @@ Result<LocalAnswer> call(const LocalGateway& local, std::string_view path, std::
   request += "\r\n";
   request += body;
   LocalAnswer answer;
-  const auto called = gateway::call({.address = {.host = local.host, .port = local.port, .path = {}},
-                                     .request = std::move(request),
-                                     .limit = limit,
-                                     .on_head = [&](const http::ResponseHead& head) { answer.status = head.status; },
-                                     .on_body =
-                                         [&](std::string_view bytes) {
-                                           if (on_bytes && answer.status == 200) return on_bytes(bytes);
-                                           answer.body.append(bytes);
-                                           return true;
-                                         }});
+  std::unique_ptr<net::TlsContext> tls;
+  if (!local.certificate.empty()) {
+    auto made = net::TlsContext::make_pinned(local.certificate);
+    if (!made) return std::unexpected(made.error());
+    tls = std::move(*made);
+  }
+  const auto called =
+      gateway::call({.address = {.host = local.host, .port = local.port, .path = {}, .tls = tls != nullptr},
+                     .tls = tls.get(),
+                     .request = std::move(request),
+                     .limit = limit,
+                     .on_head = [&](const http::ResponseHead& head) { answer.status = head.status; },
+                     .on_body =
+                         [&](std::string_view bytes) {
+                           if (on_bytes && answer.status == 200) return on_bytes(bytes);
+                           answer.body.append(bytes);
+                           return true;
+                         }});
   if (!called) {
     return fail(ErrorCode::kUpstreamFailed, fmt::format("{}:{}: {}", local.host, local.port, called.error().message));
   }

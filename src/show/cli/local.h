@@ -15,7 +15,8 @@ namespace thalweg::cli {
 struct LocalGateway {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
-  std::string key;  // empty: none
+  std::string key;          // empty: none
+  std::string certificate;  // PEM, the only one that it may show; empty: it speaks in clear
 };
 
 struct LocalAnswer {
