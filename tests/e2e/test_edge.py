@@ -24,6 +24,20 @@ def guarded(start, standin):
     return start(config.one(standin, keys=[Key("dev", ["big"]).settings]))
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/big"])
+@pytest.mark.parametrize("key", ["", "right"])
+def test_a_path_that_takes_no_body_reads_none_with_or_without_a_key(guarded, path, key):
+    key = Key("dev", ["big"]).text if key else ""
+    open_to_all = path in ("/healthz", "/readyz")
+    assert judged_from_the_head(guarded.port, *UNSENT, method="GET", path=path, key=key).status == (400 if key or open_to_all else 401)
+
+
+def test_a_preflight_reads_no_body(start, standin):
+    gateway = start(config.one(standin, allow_origins=["https://app.example"]))
+    preflight = ("Origin: https://app.example", "Access-Control-Request-Method: POST", *UNSENT)
+    assert judged_from_the_head(gateway.port, *preflight, method="OPTIONS", key="").status == 400
+
+
 @pytest.mark.parametrize("expects", [(), ("Expect: 100-continue",)], ids=["silent", "Expect: 100-continue"])
 @pytest.mark.parametrize("key", ["", "wrong", "tw_dev_wrong", "tw__x", "tw_dev_" + "A" * 43])
 def test_a_wrong_key_is_refused_before_the_body_is_read(guarded, standin, key, expects):

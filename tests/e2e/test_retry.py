@@ -7,6 +7,7 @@ import pytest
 
 import config
 from provider import answers, behaviour
+from reading import fold
 from waiting import PATIENCE, until
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Where does it run?"}]}
@@ -39,8 +40,19 @@ def test_one_passing_fault_is_invisible_to_the_caller(gateway, standin, python, 
     assert len(standin.asked()) == 2
 
 
+def test_a_failed_attempt_does_not_keep_the_slot_that_the_next_one_needs(start, standin, python):
+    """The first answer ends in good order, but without a finish reason."""
+    settings = config.one(standin, limits={"wait": "5s"})
+    settings["endpoints"]["standin"]["slots"] = 1
+    gateway = start(settings)
+    standin.next(behaviour.cut(1, framing="close"))
+    client = python(gateway.base_url)
+    assert fold(client.chat.completions.create(**ASK, stream=True)).text == TEXT
+    assert len(standin.asked()) == 2
+
+
 REQUESTS = 60
-BUCKET, PER_RETRY = 10, 10  # issue 3: "a bucket of ten, refilled by one retry per ten requests"
+BUCKET, PER_RETRY = 10, 10  # a bucket of ten, refilled by one retry for every ten requests (docs/reliability.md)
 
 
 def test_the_retry_budget_bounds_what_an_outage_multiplies(gateway, standin, python):

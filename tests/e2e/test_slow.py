@@ -63,6 +63,19 @@ def test_a_reader_that_takes_nothing_is_cut_off_in_the_end(start, standin):
             frames(peer.answer().body)
 
 
+def test_a_reader_that_is_always_a_little_behind_makes_nothing_pile_up(gateway, standin):
+    """It reads steadily and never catches up: what it has taken must be let go all the same."""
+    standin.next(behaviour.normal(text="x" * 4000 + " ", repeat=6_000))
+    most, received = 0, 0
+    with Raw(gateway.port, receive_buffer=65536) as peer:
+        peer.send(request(chat(stream=True)))
+        standin.wait_asked(1)
+        while received < 20 * MIB:
+            received += len(peer.exactly(256 * 1024))
+            most = max(most, gateway.metric("thalweg_held_bytes"))
+    assert most < 4 * MIB
+
+
 def test_a_slow_reader_delays_nobody_else(gateway, standin, python):
     standin.next(HUGE)
     with Raw(gateway.port, receive_buffer=4096) as peer:

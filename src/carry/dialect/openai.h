@@ -95,6 +95,8 @@ class OpenAiAnswer {
   /// `shown_model` is the name that answers carry (kept by view: must outlive the answer). `folds`: the caller wants a
   /// whole answer and the endpoint streams.
   void begin(const inference::Request& request, std::string_view shown_model, bool folds);
+  /// Gives back the memory that a large answer took.
+  void forget();
 
   /// A frame of a stream. Its edited bytes are appended to `out` unless withheld or folding. A frame that is not the
   /// dialect's JSON is kUpstreamFailed.

@@ -128,6 +128,14 @@ void OpenAiAnswer::begin(const inference::Request& request, std::string_view sho
   impl.whole.clear();
 }
 
+void OpenAiAnswer::forget() {
+  constexpr std::size_t kKeptCapacity = 16 * 1024;
+  if (impl_->folds) impl_->fold = {};
+  for (std::string* text : {&impl_->finish_reason, &impl_->error_message, &impl_->storage}) {
+    if (text->capacity() > kKeptCapacity) std::string().swap(*text);
+  }
+}
+
 Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::string& out) {
   Impl& impl = *impl_;
   ReadFrame read;

@@ -275,6 +275,8 @@ void Connection::head_done() {
                        settings.limits.streams),
            {}});
     }
+  } else if (head.has_body) {  // nobody's bytes are read without need, least of all where no key is asked for
+    return stop({ErrorCode::kInvalidRequest, fmt::format("{} takes no body", head.path.substr(0, kMaxQuoted)), {}});
   }
   reader_.set_body_limit(settings.limits.body_bytes);
   if (head.content_length > settings.limits.body_bytes) {
@@ -453,6 +455,11 @@ bool Connection::send(std::span<const std::string_view> slices) {
       return false;
     }
     await_progress();
+  }
+  // A reader that is always a little behind must not make the stream's whole past stay.
+  if (unsent_offset_ >= kHighWater) {
+    unsent_.erase(0, unsent_offset_);
+    unsent_offset_ = 0;
   }
   for (std::string_view slice : slices) {
     if (sent >= slice.size()) {

@@ -69,6 +69,7 @@ void Control::stop() {
   watched_.clear();
   engines_.clear();
   retired_.clear();
+  endings_.clear();
 }
 
 // ---- What is in force ----
@@ -268,8 +269,12 @@ void Control::tick() {
   common_.ready.store(
       any(fleet::Health::kHealthy) || (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
       std::memory_order_relaxed);
-  std::erase_if(retired_, [](Retired& retired) {
-    return --retired.ticks_left <= 0 && retired.slots->taken.load(std::memory_order_relaxed) == 0;
+  std::erase_if(endings_, [](const auto& ending) { return ending.wait_for(0s) == std::future_status::ready; });
+  std::erase_if(retired_, [this](Retired& retired) {
+    if (--retired.ticks_left > 0 || retired.slots->taken.load(std::memory_order_relaxed) != 0) return false;
+    endings_.push_back(
+        std::async(std::launch::async, [engine = std::move(retired.supervisor)]() mutable { engine.reset(); }));
+    return true;
   });
   probe_due(now);
   shard_.timers().start(publish_timer_, kPublishPeriod, *this, kPublishTimer);

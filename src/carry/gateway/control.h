@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -105,6 +106,7 @@ class Control final : private net::TimerOwner {
   std::vector<Watched> watched_;
   Engines engines_;
   std::vector<Retired> retired_;
+  std::vector<std::future<void>> endings_;  // of engines: each takes its time
   std::uint64_t next_generation_ = 1;
   net::Timer publish_timer_;
   net::Timer reload_timer_;

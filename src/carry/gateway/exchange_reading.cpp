@@ -192,6 +192,7 @@ void Exchange::on_end() {
     fail_attempt(Failure::kMalformed);
     return;
   }
+  attempt_.reset();  // its slot with it: whatever comes next, another attempt too, must not wait for this one
   feed({.kind = Event::Kind::kUpstreamEnd, .attempt = flight_.attempt()});
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kFirstBackoff = 100ms;
 constexpr Duration kLongestRetryAfter = 60s;  // what an endpoint may ask for at most
-constexpr std::size_t kKeptCapacity = 256 * 1024;
+constexpr std::size_t kKeptCapacity = 16 * 1024;
 
 // Retry-After in seconds; dates are not used by the APIs spoken here.
 Duration read_retry_after(std::string_view text) {
@@ -86,7 +86,8 @@ void Exchange::settle(flight::Ending ending) {
   leave_line();
   permit_.reset();
   settled_ = true;
-  if (ending != flight::Ending::kComplete) cut_ = cut_ || (head_sent_ && ending == flight::Ending::kTruncated);
+  const bool left = ending == flight::Ending::kTruncated || ending == flight::Ending::kClientGone;
+  cut_ = cut_ || (head_sent_ && left);
   if (attempt_) attempt_->let_finish();
   attempt_.reset();
   const Instant now = MonotonicClock::now();
@@ -164,6 +165,8 @@ void Exchange::conclude() {
   shrink(body_);
   shrink(batch_);
   for (std::string& frame : frames_) shrink(frame);
+  sse_.reset();
+  answer_.forget();
   const bool cut = cut_;
   worker_.slot_came_free();
   if (cut) {

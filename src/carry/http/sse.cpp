@@ -37,8 +37,15 @@ void SseReader::feed(std::string_view bytes) {
   rest_ = bytes;
 }
 
+namespace {
+constexpr std::size_t kKeptCapacity = 16 * 1024;  // of memory for frames, between two streams
+}
+
 void SseReader::reset() {
-  carry_.clear();
+  for (std::string* text : {&carry_, &joined_}) {
+    text->clear();
+    if (text->capacity() > kKeptCapacity) std::string().swap(*text);
+  }
   rest_ = {};
   held_ = 0;
   at_ = At::kFrameStart;

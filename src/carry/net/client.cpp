@@ -14,6 +14,7 @@ namespace thalweg::net {
 
 void ClientStream::close() {
   phase_ = Phase::kIdle;
+  candidate_timer_.stop();
   lookup_.reset();
   loop().drop_call(*this);
   Stream::close();
@@ -63,13 +64,22 @@ void ClientStream::try_next(std::error_code last) {
       continue;
     }
     last = open(std::move(fresh));
-    if (!last) return;  // its first edge tells the rest
+    if (last) continue;
+    // Its first edge tells the rest. An address whose packets vanish must not hide the others.
+    candidate_timer_.stop();
+    if (next_candidate_ < candidates_.size()) loop().timers().start(candidate_timer_, kCandidateLimit, *this, 0);
+    return;
   }
   finish(last ? last : std::make_error_code(std::errc::host_unreachable));
 }
 
+void ClientStream::on_timer(std::uint32_t) {
+  if (phase_ == Phase::kConnecting) try_next(std::make_error_code(std::errc::timed_out));
+}
+
 // Tells of a failure from the loop, never from inside the caller's call.
 void ClientStream::finish(std::error_code error) {
+  candidate_timer_.stop();
   Stream::close();
   error_ = error;
   phase_ = Phase::kFailed;
@@ -89,11 +99,13 @@ void ClientStream::on_events(std::uint32_t events) {
       if (error != 0) {
         try_next({error, std::system_category()});
       } else if ((events & EPOLLOUT) != 0) {
+        note_hang_up(events);
         connected();
       }
       return;
     }
     case Phase::kHandshaking:
+      note_hang_up(events);
       shake_hands();
       return;
     case Phase::kFailed:
@@ -106,6 +118,7 @@ void ClientStream::on_events(std::uint32_t events) {
 }
 
 void ClientStream::connected() {
+  candidate_timer_.stop();
   if (tls_ == nullptr) {
     phase_ = Phase::kReady;
     owner_.on_connected({});

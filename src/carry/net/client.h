@@ -22,7 +22,10 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
-class ClientStream final : public Stream {
+/// How long one address of a name may take to connect while there are others to try.
+inline constexpr Duration kCandidateLimit = 1s;
+
+class ClientStream final : public Stream, private TimerOwner {
  public:
   class Owner : public Stream::Owner {
    public:
@@ -46,6 +49,7 @@ class ClientStream final : public Stream {
   void connected();
   void shake_hands();
   void finish(std::error_code error);
+  void on_timer(std::uint32_t tag) override;
 
   Owner& owner_;
   const TlsContext* tls_ = nullptr;
@@ -54,6 +58,7 @@ class ClientStream final : public Stream {
   std::vector<SocketAddress> candidates_;
   std::size_t next_candidate_ = 0;
   std::error_code error_;
+  Timer candidate_timer_;
   Phase phase_ = Phase::kIdle;
 };
 

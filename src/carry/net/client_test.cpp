@@ -1,8 +1,11 @@
 #include "carry/net/client.h"
 
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <random>
@@ -217,8 +220,40 @@ TEST_F(Client, ConnectsAgainAfterAFailure) {
   expect_talks(server);
 }
 
+// A full backlog drops what asks to connect, as a route that leads nowhere does.
+TEST_F(Client, PassesOverAnAddressThatDoesNotAnswer) {
+  ScriptedServer server(loop);
+  Address address = server.address();
+  sockaddr_in6 name{};
+  name.sin6_family = AF_INET6;
+  name.sin6_addr = in6addr_loopback;
+  name.sin6_port = htons(address.port);
+  const auto* const where = reinterpret_cast<const sockaddr*>(&name);
+  const Socket mute(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(mute.handle(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  ASSERT_EQ(::getaddrinfo("localhost", nullptr, &hints, &list), 0);
+  const bool six_first = list->ai_family == AF_INET6 && list->ai_next != nullptr;
+  ::freeaddrinfo(list);
+  if (!mute || !six_first || ::bind(mute.handle(), where, sizeof name) != 0 || ::listen(mute.handle(), 0) != 0) {
+    GTEST_SKIP() << "localhost is not first ::1 and then 127.0.0.1 here";
+  }
+  std::vector<Socket> waiting;  // more than the backlog holds
+  for (int i = 0; i < 4; ++i) {
+    waiting.emplace_back(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    (void)::connect(waiting.back().handle(), where, sizeof name);
+  }
+  address.host = "localhost";
+  EXPECT_TRUE(connects(address));
+  EXPECT_EQ(server.accepted(), 1U);
+}
+
 class TlsClient : public Client {
  protected:
+  TlsClient() { std::signal(SIGPIPE, SIG_IGN); }  // a server's session writes to a client that has left
   Authority authority;
   std::unique_ptr<TlsContext> trusting = *TlsContext::make(authority.pem());
 };

@@ -18,6 +18,8 @@ namespace {
 constexpr Duration kAcceptPause = 100ms;  // after running out of file descriptors
 constexpr int kAcceptsPerTurn = 64;
 constexpr int kBacklog = 1024;
+// Bytes that the system takes beyond what is on its way: so that a slow client is seen to take them in small steps.
+constexpr int kUnsentInSystem = 128 * 1024;
 }  // namespace
 
 struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner, Loop::Watcher {
@@ -53,6 +55,7 @@ struct Listener::Impl final : std::enable_shared_from_this<Impl>, TimerOwner, Lo
   void place(Socket socket) {
     const int on = 1;
     ::setsockopt(socket.handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket.handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentInSystem, sizeof kUnsentInSystem);
     Shard& least = **std::ranges::min_element(
         shards, {}, [](const Shard* shard) { return shard->connections.load(std::memory_order_relaxed); });
     least.connections.fetch_add(1, std::memory_order_relaxed);

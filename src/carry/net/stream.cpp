@@ -51,10 +51,14 @@ bool Stream::is_shaking_hands() const {
   return session_ != nullptr && SSL_get_state(session_) != TLS_ST_OK;
 }
 
+void Stream::note_hang_up(std::uint32_t events) {
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+}
+
 void Stream::on_events(std::uint32_t events) {
   // TLS reads to write and writes to read: any edge may be the one that was waited for.
   const bool failed = (events & (EPOLLHUP | EPOLLERR)) != 0;
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+  note_hang_up(events);
   if ((events & EPOLLIN) != 0 || hung_up_ || (session_ != nullptr && events != 0)) readable_ = true;
   if ((events & EPOLLOUT) != 0 || failed || (session_ != nullptr && events != 0)) writable_ = true;
   const bool tell_writer = wants_write_ && writable_;

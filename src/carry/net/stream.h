@@ -77,6 +77,8 @@ class Stream : protected Loop::Watcher {
 
  protected:
   void on_events(std::uint32_t events) override;
+  /// What a read must still see though no edge will tell of it again.
+  void note_hang_up(std::uint32_t events);
   Loop& loop() { return loop_; }
   const Socket& socket() const { return socket_; }
   ssl_st* session() { return session_; }

@@ -8,6 +8,7 @@ namespace thalweg::upstream {
 
 namespace {
 enum TimerTag : std::uint32_t { kConnectTimer, kIdleTimer };
+constexpr Duration kStaleLimit = 1s;   // for a closed connection to show, after the request was written
 constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer's end mark
 }  // namespace
 
@@ -75,6 +76,7 @@ void Connection::send() {
 }
 
 void Connection::write() {
+  if (sent_ == 0) written_at_ = shard_.loop().turn_began();
   const net::Written written = stream_.write(slices_, sent_);
   sent_ += written.bytes;
   // A server may refuse early and close: what it answered is read all the same, and the read tells how it ended.
@@ -117,8 +119,10 @@ void Connection::on_broken(const net::Taken& taken) {
     close();
     return;
   }
-  // A kept connection that had been closed meanwhile: once more, as long as the permit holds.
-  if (!answered_ && used_ && !attempt_->reconnected_ && attempt_->door_.admits(attempt_->permit_)) {
+  // A kept connection that had been closed meanwhile: once more, as long as the permit holds. One that breaks later has
+  // perhaps worked on the request, and a second try would not be free.
+  const bool at_once = MonotonicClock::now() - written_at_ < kStaleLimit;
+  if (!answered_ && used_ && at_once && !attempt_->reconnected_ && attempt_->door_.admits(attempt_->permit_)) {
     Attempt& attempt = *attempt_;
     attempt_ = nullptr;
     close();

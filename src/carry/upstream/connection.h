@@ -59,6 +59,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   bool answered_ = false;  // bytes of the current answer have come
   bool ended_ = false;
   bool used_ = false;  // has carried an attempt before this one
+  Instant written_at_{};
   bool idle_ = false;
   bool closed_ = false;
 };

@@ -105,6 +105,21 @@ TEST_F(KeptConnection, IsReplacedOnlyOnce) {
   EXPECT_EQ(server.accepted(), 2U);
 }
 
+// The server has perhaps worked on the request: a second try would not be free.
+TEST_F(KeptConnection, IsNotReplacedWhenItBreaksLate) {
+  net::ScriptedServer server(loop);
+  publish({to(server)});
+  warm(server);
+  const auto attempt = send(sink);
+  ASSERT_TRUE(until_asked(server, 0, 2));
+  const Instant asked = MonotonicClock::now();
+  ASSERT_TRUE(until([&] { return MonotonicClock::now() - asked > 1100ms; }));
+  server.last().close();
+  ASSERT_TRUE(until([&] { return sink.over(); }));
+  EXPECT_EQ(sink.broken, Breakage::kCut);
+  EXPECT_EQ(server.accepted(), 1U);
+}
+
 TEST_F(KeptConnection, IsNotReplacedOnceItHasAnswered) {
   net::ScriptedServer server(loop);
   publish({to(server)});

@@ -203,8 +203,9 @@ class Flight::Step {
     const bool finishes = facts.finish && !flight_.saw_finish_;
     flight_.content_seen_ |= content;
     flight_.saw_finish_ = finished;
-    // After the finish reason one time limit holds for all that may follow; frames do not extend it.
-    if (finishes || (flight_.content_seen_ && !finished)) limit_silence();
+    // A keep-alive is no token. After the finish reason one time limit holds for all that may follow; frames do not
+    // extend it.
+    if (finishes || (content && !finished)) limit_silence();
   }
 
   // Emits the frame, or holds it while nothing of the answer has been said.

@@ -66,6 +66,7 @@ TEST(Flight, StreamsAnAnswerFromItsFirstFrameToItsMark) {
   EXPECT_EQ(told.frame(kText, 1), "emit slot 0; emit slot 1; stop first_token; start gap");
   EXPECT_TRUE(told.flight.committed());
   EXPECT_EQ(told.frame(kText, 0), "emit slot 0; start gap");
+  EXPECT_EQ(told.frame(kOther, 0), "emit slot 0") << "a keep-alive is no token";
   EXPECT_EQ(told.frame(kFinish, 0), "emit slot 0; stop gap; start tail 1000ms");
   EXPECT_TRUE(told.flight.saw_finish());
   EXPECT_EQ(told.frame(kUsage, 0), "emit slot 0");
