@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 
 #include "carry/gateway/connection.h"
 #include "carry/gateway/exchange.h"
@@ -40,7 +42,9 @@ void Exchange::flush_batch(Last last) {
   char size[24];
   std::string_view chunk_head, chunk_end;
   if (chunked && !batch_.empty()) {
-    const auto end = fmt::format_to(size, "{:x}\r\n", batch_.size());
+    char* end = std::to_chars(size, std::end(size), batch_.size(), 16).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
     chunk_head = {size, static_cast<std::size_t>(end - size)};
     chunk_end = "\r\n";
   }

@@ -12,12 +12,12 @@ constexpr Duration kStaleLimit = 1s;   // for a closed connection to show, after
 constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer's end mark
 }  // namespace
 
-Connection::Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool)
+Connection::Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool, std::shared_ptr<char[]> buffer)
     : shard_(shard),
       pool_(std::move(pool)),
       stream_(shard.loop(), *this),
       reader_(http::ResponseReader::Limits{}),
-      buffer_(new char[kReadBuffer + http::kPadding]) {}
+      buffer_(std::move(buffer)) {}
 
 Connection::~Connection() = default;
 
@@ -141,9 +141,7 @@ void Connection::on_broken(const net::Taken& taken) {
 
 void Connection::take_in(std::size_t bytes) {
   answered_ = true;
-  taking_in_ = true;  // the buffer is being looked at: nobody may read into it
   const auto read = reader_.advance({buffer_.get(), bytes}, *this);
-  taking_in_ = false;
   if (closed_) return;
   if (!read && !ended_) {
     break_off(Breakage::kMalformed);
@@ -189,7 +187,7 @@ void Connection::rest() {
 }
 
 void Connection::resume() {
-  if (!taking_in_) arm_read();
+  arm_read();
 }
 
 void Connection::on_timer(std::uint32_t tag) {

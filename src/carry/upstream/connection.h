@@ -14,7 +14,9 @@ class Connection final : public std::enable_shared_from_this<Connection>,
                          private http::ResponseReader::Visitor,
                          private net::TimerOwner {
  public:
-  Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool);
+  /// `buffer`: kReadBuffer bytes and http::kPadding, the shard's for all: what was read is dealt with before the next
+  /// read.
+  Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool, std::shared_ptr<char[]> buffer);
   ~Connection();
 
   /// Connects if need be and sends.
@@ -47,7 +49,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::shared_ptr<Door::Pool> pool_;
   net::ClientStream stream_;
   http::ResponseReader reader_;
-  std::unique_ptr<char[]> buffer_;
+  std::shared_ptr<char[]> buffer_;
   Attempt* attempt_ = nullptr;
   std::string head_;
   std::vector<std::string_view> slices_;
@@ -55,7 +57,6 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::size_t sent_ = 0;
   net::Timer timer_;
   bool connected_ = false;
-  bool taking_in_ = false;
   bool answered_ = false;  // bytes of the current answer have come
   bool ended_ = false;
   bool used_ = false;  // has carried an attempt before this one

@@ -30,7 +30,7 @@ void Attempt::let_finish() {
   connection->let_finish();
 }
 
-Door::Door(net::Shard& shard) : shard_(shard) {}
+Door::Door(net::Shard& shard) : shard_(shard), buffer_(new char[kReadBuffer + http::kPadding]) {}
 Door::~Door() {
   close();
 }
@@ -94,7 +94,7 @@ void Door::launch(Attempt& attempt, bool fresh) {
     connection = std::move(pool->idle.back());
     pool->idle.pop_back();
   } else {
-    connection = std::make_shared<Connection>(shard_, pool);
+    connection = std::make_shared<Connection>(shard_, pool, buffer_);
   }
   attempt.connection_ = connection;
   connection->carry(attempt);

@@ -149,6 +149,7 @@ class Door {
   void launch(Attempt& attempt, bool fresh);
 
   net::Shard& shard_;
+  std::shared_ptr<char[]> buffer_;  // all connections read into it, one after the other: it stays in the cache
   std::uint64_t fleet_number_ = 0;
   std::vector<std::shared_ptr<Pool>> pools_;
 };
