@@ -47,6 +47,9 @@ def test_a_stream_comes_whole_from_the_second_endpoint(start, standin, second, p
     assert len(second.asked()) == 1
     line = gateway.wait_lines(1)[0]
     assert line["endpoint"] == "second" and line["attempts"] >= 2
+    failed = line["failed"].split(", ")
+    assert len(failed) == line["attempts"] - 1 and failed[0].startswith("standin: "), line
+    assert "second" not in line["failed"]
 
 
 def test_a_refused_connection_fails_over(start, standin, second, python):

@@ -52,6 +52,7 @@ void Exchange::begin(const Arrival& arrival) {
   status_ = 0;
   decision_hash_ = 0;
   dispatched_ = 0;
+  failed_attempts_.clear();
   first_token_at_ = {};
   target_ = {};
   timeouts_ = {};

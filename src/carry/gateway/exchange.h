@@ -133,6 +133,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::uint16_t status_ = 0;
   std::uint64_t decision_hash_ = 0;
   std::uint8_t dispatched_ = 0;  // attempts whose bytes left
+  std::string failed_attempts_;  // for the access log
   ErrorCode error_ = ErrorCode::kInternal;
   std::string_view too_large_for_;  // which limit an answer broke
   bool failed_ = false;

@@ -1,6 +1,9 @@
 // The books: each failed attempt once, each request once, in numbers, observations and the access log.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "carry/gateway/connection.h"
@@ -77,6 +80,9 @@ void Exchange::record_failed_attempt(Failure failure) {
   }
   question_.earlier.add({target_, never_again_ ? placement::AttemptEnd::kSilent : end_of(failure), now + wait});
   series().failures.add();
+  if (!failed_attempts_.empty()) failed_attempts_ += ", ";
+  fmt::format_to(std::back_inserter(failed_attempts_), "{}: {}", endpoint().name, flight::name_of(failure));
+  if (upstream_status_ >= 400) fmt::format_to(std::back_inserter(failed_attempts_), " ({})", upstream_status_);
   worker_.observe({.endpoint = target_.endpoint, .sight = sight_of(failure)}, snapshot_->fleet().number);
 }
 
@@ -136,6 +142,7 @@ void Exchange::settle(flight::Ending ending) {
     line.model = snapshot_->fleet().at(target_).name;
   }
   line.attempts = dispatched_;
+  line.failed = failed_attempts_;
   line.streamed = streamed_;
   line.usage_reported = dispatched_ != 0 && usage.reported;
   if (dispatched_ != 0) {

@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view kCut = "\xE2\x80\xA6";  // "…"
 
 // Bounds of the texts, in bytes as written (escaped).
-constexpr std::size_t kMaxMethod = 16, kMaxPath = 128, kMaxWord = 32, kMaxKeyId = 32, kMaxTenant = 64, kMaxName = 128;
+constexpr std::size_t kMaxMethod = 16, kMaxPath = 128, kMaxWord = 32, kMaxKeyId = 32, kMaxTenant = 64, kMaxName = 128,
+                      kMaxFailed = 256;
 
 // The end of the well-formed UTF-8 sequence at `at`, or `at` if there is none.
 std::size_t sequence_end(std::string_view text, std::size_t at) {
@@ -172,6 +173,7 @@ std::size_t format_line(const AccessLine& facts, char* out) {
   line.field(R"(,"model":")", facts.model, kMaxName);
   line.raw(R"(,"attempts":)");
   line.number(facts.attempts);
+  line.field(R"(,"failed":")", facts.failed, kMaxFailed);
   line.raw(facts.streamed ? R"(,"stream":true)" : R"(,"stream":false)");
   if (facts.usage_reported) {
     line.raw(R"(,"input_tokens":)");

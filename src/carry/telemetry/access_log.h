@@ -21,7 +21,7 @@
 
 namespace thalweg::telemetry {
 
-inline constexpr std::size_t kMaxLogLine = 1536;
+inline constexpr std::size_t kMaxLogLine = 1792;
 inline constexpr std::size_t kRingBytes = 256 * 1024;
 /// What may wait for the file before new requests are refused: a quarter of a second of a shard's lines at its full
 /// speed, since a busy disk can keep a write waiting that long.
@@ -41,6 +41,7 @@ struct AccessLine {
   std::string_view error;         // error code's name, empty if none
   std::string_view key_id, tenant, model_asked, endpoint, place, model;
   std::uint8_t attempts = 0;
+  std::string_view failed;  // "edge: silent, cloud: busy (429)", oldest first; empty if no attempt failed
   bool streamed = false;
   bool usage_reported = false;
   std::uint64_t input_tokens = 0, output_tokens = 0, cached_input_tokens = 0;

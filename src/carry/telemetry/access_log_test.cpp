@@ -140,7 +140,7 @@ TEST(AccessLine, IsNeverLongerThanItsBound) {
   AccessLine line;
   line.at = UtcTime(Duration::max());
   line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint =
-      line.place = line.model = line.finish_reason = longest;
+      line.place = line.model = line.failed = line.finish_reason = longest;
   line.status = 0xFFFF;
   line.attempts = 0xFF;
   line.usage_reported = true;
@@ -150,7 +150,7 @@ TEST(AccessLine, IsNeverLongerThanItsBound) {
   EXPECT_LE(text_of(line).size(), kMaxLogLine);
   const std::string plain(10'000, 'x');
   line.method = line.path = line.outcome = line.error = line.key_id = line.tenant = line.model_asked = line.endpoint =
-      line.place = line.model = line.finish_reason = plain;
+      line.place = line.model = line.failed = line.finish_reason = plain;
   EXPECT_LE(text_of(line).size(), kMaxLogLine);
   EXPECT_GT(text_of(line).size(), 1200U);
 }
