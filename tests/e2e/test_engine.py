@@ -34,6 +34,19 @@ def test_a_stream_says_what_the_whole_answer_says(engine, python, node):
     assert stream.usage["completion_tokens"] == whole.usage.completion_tokens and other.usage is None
 
 
+def test_choices_take_a_slot_each_so_that_the_next_request_waits_its_turn(start, python):
+    """Two choices fill an engine of two slots: whoever comes then waits here, where it may go elsewhere, not there."""
+    gateway = start(config.engine_only()).wait_ready()
+    client = python(gateway.base_url)
+    both = client.chat.completions.create(**{**ASK, "max_tokens": 300}, n=2, stream=True, extra_body={"ignore_eos": True})
+    first = next(iter(both))
+    assert first.choices
+    short = client.chat.completions.create(**{**ASK, "max_tokens": 1})
+    assert short.choices[0].finish_reason == "length"
+    assert gateway.metric("thalweg_waits_total") >= 1, "it was sent into the engine's own queue"
+    both.close()
+
+
 SCHEMA = {"type": "object", "additionalProperties": False, "required": ["city", "population", "capital"],
           "properties": {"city": {"type": "string", "maxLength": 20}, "population": {"type": "integer"}, "capital": {"type": "boolean"}}}
 

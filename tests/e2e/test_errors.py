@@ -1,6 +1,8 @@
 """Errors are the clients' own typed exceptions, with `param`, `code` and `type` set, whether they come from the gateway or from
 the provider behind it."""
 
+import json
+
 import openai
 import pytest
 
@@ -90,6 +92,19 @@ def test_a_context_or_content_refusal_keeps_its_code(gateway, standin, python, r
     standin.always(refusal)
     error = raised(python(gateway.base_url).chat.completions.create, **ASK)
     assert type(error) is openai.BadRequestError and error.code == code
+    assert len(standin.asked()) == 1, "it was resent unchanged to the same model"
+
+
+@pytest.mark.parametrize("refusal", [behaviour.context_exceeded(), behaviour.content_filtered()], ids=["context", "content"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_under_status_200_is_not_resent_to_the_same_model(gateway, standin, python, refusal, stream):
+    """Some servers begin their answer before they judge the request."""
+    body = json.dumps({"error": refusal.error})
+    kind = "text/event-stream" if stream else "application/json"
+    text = f"data: {body}\n\n" if stream else body
+    standin.always(behaviour.normal(raw=f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n{text}"))
+    error = raised(python(gateway.base_url).chat.completions.create, **ASK, stream=stream)
+    assert refusal.error["message"] in error.message
     assert len(standin.asked()) == 1, "it was resent unchanged to the same model"
 
 

@@ -1,5 +1,6 @@
 """Retries are few, late enough and only where safe; an endpoint that keeps failing is left alone until it is well again."""
 
+import email.utils
 import time
 
 import openai
@@ -30,6 +31,25 @@ def test_an_overloaded_endpoint_is_asked_again_after_its_retry_after_not_before(
     assert answer.choices[0].message.content == TEXT
     first, second = standin.asked()
     assert second.at - first.at >= 0.99, "asked again before Retry-After was over"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_date_in_retry_after_holds_like_seconds(gateway, standin, python, status):
+    """Proxies in front of endpoints send the date form (RFC 9110, section 10.2.3)."""
+    until_then = int(time.time()) + 2
+    standin.next(behaviour.overload(status, email.utils.formatdate(until_then, usegmt=True)))
+    assert python(gateway.base_url).chat.completions.create(**ASK).choices[0].message.content == TEXT
+    assert time.time() >= until_then, "asked again before the date"
+    assert len(standin.asked()) == 2
+
+
+def test_a_date_beyond_all_waiting_is_told_at_once(gateway, standin, python):
+    date = email.utils.formatdate(time.time() + 3600, usegmt=True)
+    standin.always(behaviour.overload(429, date))
+    with pytest.raises(openai.RateLimitError) as caught:
+        python(gateway.base_url).chat.completions.create(**ASK)
+    assert caught.value.response.headers["retry-after"] == date
+    assert len(standin.asked()) == 1
 
 
 @pytest.mark.parametrize("fault", [behaviour.overload(503), behaviour.overload(500), behaviour.drop("rst"), behaviour.cut(0)],
@@ -65,8 +85,9 @@ def test_the_retry_budget_bounds_what_an_outage_multiplies(gateway, standin, pyt
     assert 0 < retries <= BUCKET + REQUESTS // PER_RETRY
 
 
-def test_a_failing_endpoint_gets_fewer_requests_than_callers_send(gateway, standin, python):
-    standin.always(behaviour.overload(500))
+@pytest.mark.parametrize("status", [500, 503], ids=["500", "503 that names no time"])
+def test_a_failing_endpoint_gets_fewer_requests_than_callers_send(gateway, standin, python, status):
+    standin.always(behaviour.overload(status))
     client = python(gateway.base_url)
     statuses = [outcome(client) for _ in range(REQUESTS)]
     assert 200 not in statuses and min(statuses) >= 500

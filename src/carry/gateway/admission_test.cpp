@@ -100,14 +100,15 @@ TEST(Admission, WithoutConfiguredKeysAnyBearerIsAccepted) {
 
 TEST(RetryBudget, GivesTenAtOnceAndOneMoreForEveryTenRequests) {
   RetryBudget budget;
+  RetryRefill shard;
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(budget.spend());
   EXPECT_FALSE(budget.spend());
-  for (int i = 0; i < 9; ++i) budget.on_request();
+  for (int i = 0; i < 9; ++i) shard.on_request(budget);
   EXPECT_FALSE(budget.spend());
-  budget.on_request();
+  shard.on_request(budget);
   EXPECT_TRUE(budget.spend());
   EXPECT_FALSE(budget.spend());
-  for (int i = 0; i < 100000; ++i) budget.on_request();
+  for (int i = 0; i < 100000; ++i) shard.on_request(budget);
   int spent = 0;
   while (budget.spend()) ++spent;
   EXPECT_EQ(spent, 10);

@@ -67,7 +67,7 @@ void Exchange::begin(const Arrival& arrival) {
   question_.request = worker_.ids.next();
   question_.subject = arrival.subject;
   asked_under_ = arrival.snapshot;
-  worker_.retries.on_request();
+  worker_.refill.on_request(worker_.common.retries);
 
   const auto parsed = parsed_.parse(arrival.surface, arrival.body);
   streamed_ = parsed && parsed_.request().delivery == inference::Delivery::kStream;
@@ -84,12 +84,7 @@ void Exchange::begin(const Arrival& arrival) {
     conclude();
     return;
   }
-  const inference::Request& request = parsed_.request();
-  question_.surface = request.surface;
-  question_.model = request.model;
-  question_.needs = request.needs;
-  question_.estimated_input_tokens = request.estimated_input_tokens;
-  question_.max_output_tokens = request.max_output_tokens;
+  question_.take_features(parsed_.request());
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
@@ -178,7 +173,8 @@ void Exchange::perform(const Action& action) {
 // A failover goes to an endpoint that has not failed this request; only asking the same one again is a retry.
 bool Exchange::tried_before(EndpointIndex endpoint) const {
   return std::ranges::any_of(question_.earlier.view(), [endpoint](const placement::EarlierAttempt& earlier) {
-    return earlier.target.endpoint == endpoint && earlier.end != placement::AttemptEnd::kLostRace;
+    return earlier.target.endpoint == endpoint && earlier.end != placement::AttemptEnd::kLostRace &&
+           earlier.end != placement::AttemptEnd::kUnfit;  // another model there is no second try of the same
   });
 }
 
@@ -230,9 +226,11 @@ void Exchange::ask() {
   const fleet::Conditions& conditions = *worker_.conditions();
   question_.seen_free.clear();
   for (std::size_t i = 0; i < newest->endpoints.size(); ++i) {
-    if (conditions.endpoints[i].running < newest->fleet().endpoints[i].slots) continue;
+    const fleet::Endpoint& there = newest->fleet().endpoints[i];
+    const std::uint32_t wanted = fleet::slots_for(there, question_.choices);
+    if (conditions.endpoints[i].running + wanted <= there.slots) continue;
     const fleet::SlotCounter& slots = *newest->endpoints[i].slots;
-    if (slots.taken.load(std::memory_order_relaxed) < slots.limit.load(std::memory_order_relaxed)) {
+    if (slots.taken.load(std::memory_order_relaxed) + wanted <= slots.limit.load(std::memory_order_relaxed)) {
       question_.seen_free.add({static_cast<std::uint16_t>(i)});
     }
   }
@@ -260,18 +258,14 @@ void Exchange::ask() {
       feed({.kind = Event::Kind::kMustWait, .attempt = flight_.attempt(), .wait = decision.wait()});
       return;
     }
-    auto slot =
-        fleet::take_slot(*newest->endpoints[decision.target().endpoint.value].slots, decision.target().endpoint);
+    const std::size_t index = decision.target().endpoint.value;
+    auto slot = fleet::take_slot(*newest->endpoints[index].slots, decision.target().endpoint,
+                                 fleet::slots_for(newest->fleet().endpoints[index], question_.choices));
     if (!slot) {
       question_.earlier.add({decision.target(), placement::AttemptEnd::kLostRace, {}});
-      if (!question_.earlier.full()) continue;
-      // So many lost races mean that everything is busy.
-      denial_ = "every endpoint that could answer is busy";
-      leave_line();
-      feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kOverloaded});
-      return;
+      continue;  // after as many as the Question can hold, place() lets it wait
     }
-    if (tried_before(decision.target().endpoint) && !worker_.retries.spend()) {
+    if (tried_before(decision.target().endpoint) && !worker_.common.retries.spend()) {
       denial_ = "the retry budget is spent";
       leave_line();
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kOverloaded});

@@ -79,6 +79,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
                      std::size_t body_size);
   void read_stream(std::string_view bytes);
+  flight::Failure failure_of_error(std::string_view data) const;
   bool keep(std::string_view bytes);
   std::size_t held_of_stream() const;
   std::uint8_t free_slot() const;

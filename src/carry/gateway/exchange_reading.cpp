@@ -112,7 +112,7 @@ void Exchange::read_stream(std::string_view bytes) {
     if (read->withheld) text.clear();
     if (first_token_at_ == Instant{} && (read->facts.text || read->facts.tool)) first_token_at_ = MonotonicClock::now();
     if (read->facts.error) {
-      fail_attempt(Failure::kErrorFrame);
+      fail_attempt(failure_of_error(frame.data));
       return;
     }
     if (!streamed_) {
@@ -132,6 +132,14 @@ void Exchange::read_stream(std::string_view bytes) {
           .length = static_cast<std::uint32_t>(frame.raw.size())});
     if (folds) frame_used_[slot] = false;  // the answer keeps what it needs
   }
+}
+
+// An error object under status 200: from servers that begin their answer before they judge the request.
+Failure Exchange::failure_of_error(std::string_view data) const {
+  if (flight_.committed()) return Failure::kErrorFrame;
+  const auto kind = dialect::classify_refusal(400, data);
+  return kind == dialect::RefusalKind::kContext || kind == dialect::RefusalKind::kContent ? Failure::kUnfit
+                                                                                          : Failure::kErrorFrame;
 }
 
 void Exchange::on_batch_end() {
@@ -180,7 +188,7 @@ void Exchange::on_end() {
       return;
     }
     if (facts->error) {
-      fail_attempt(Failure::kErrorFrame);
+      fail_attempt(failure_of_error(whole));
       return;
     }
     feed({.kind = Event::Kind::kFrame,

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <utility>
 
 #include "carry/gateway/connection.h"
 #include "carry/gateway/exchange.h"
+#include "carry/http/retry_after.h"
 
 namespace thalweg::gateway {
 
@@ -16,18 +16,7 @@ using flight::Failure;
 namespace {
 
 constexpr Duration kFirstBackoff = 100ms;
-constexpr Duration kLongestRetryAfter = 60s;  // what an endpoint may ask for at most
 constexpr std::size_t kKeptCapacity = 16 * 1024;
-
-// Retry-After in seconds; dates are not used by the APIs spoken here.
-Duration read_retry_after(std::string_view text) {
-  std::uint64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (end == text.data()) return Duration::zero();
-  const auto longest = static_cast<std::uint64_t>(kLongestRetryAfter / 1s);
-  if (error == std::errc::result_out_of_range || seconds > longest) return kLongestRetryAfter;
-  return std::chrono::seconds(seconds);
-}
 
 placement::AttemptEnd end_of(Failure failure) {
   switch (failure) {
@@ -70,7 +59,7 @@ placement::Sight sight_of(Failure failure) {
 void Exchange::record_failed_attempt(Failure failure) {
   if (std::exchange(recorded_, true)) return;
   const Instant now = MonotonicClock::now();
-  Duration wait = read_retry_after(retry_after_);
+  Duration wait = http::read_retry_after(retry_after_, UtcClock::now()).value_or(Duration::zero());
   if (wait == Duration::zero() && failure != Failure::kNotSent) {
     // Jittered: half to one and a half of a doubling back-off.
     const Duration base = kFirstBackoff * (1 << (dispatched_ - 1));
@@ -83,7 +72,10 @@ void Exchange::record_failed_attempt(Failure failure) {
   if (!failed_attempts_.empty()) failed_attempts_ += ", ";
   fmt::format_to(std::back_inserter(failed_attempts_), "{}: {}", endpoint().name, flight::name_of(failure));
   if (upstream_status_ >= 400) fmt::format_to(std::back_inserter(failed_attempts_), " ({})", upstream_status_);
-  worker_.observe({.endpoint = target_.endpoint, .sight = sight_of(failure)}, snapshot_->fleet().number);
+  // One that is busy says for how long; a bare 503 is what a proxy answers whose server is gone.
+  const bool bare = failure == Failure::kBusy && upstream_status_ == 503 && retry_after_.empty();
+  worker_.observe({.endpoint = target_.endpoint, .sight = bare ? placement::Sight::kServerError : sight_of(failure)},
+                  snapshot_->fleet().number);
 }
 
 void Exchange::settle(flight::Ending ending) {

@@ -37,6 +37,7 @@ struct Common {
   bool log_on = true;  // set before the shards run
   std::atomic<bool> draining{false};
   std::atomic<bool> ready{false};
+  RetryBudget retries;
   std::function<void(std::vector<placement::Observation>, std::uint64_t fleet_number)> observe;
   std::function<std::string(Worker&)> render_metrics;
   std::atomic<std::uint64_t> reloads{0};
@@ -78,7 +79,7 @@ class Worker final : private net::TimerOwner {
   std::uint32_t promised_lines = 0;
   placement::Scratch scratch;
   RequestIds ids;
-  RetryBudget retries;
+  RetryRefill refill;
   bool draining = false;
   Instant drain_deadline{};
 

@@ -27,7 +27,7 @@ struct ModelConditions {
 
 struct EndpointConditions {
   Health health = Health::kUnknown;
-  std::uint32_t running = 0;                    // attempts now, over all shards
+  std::uint32_t running = 0;                    // slots taken now, over all shards
   std::uint32_t prefill_tokens_per_second = 0;  // measured on its own answers; 0: unknown
   std::vector<ModelConditions> models;          // as many as the endpoint has models
   friend bool operator==(const EndpointConditions&, const EndpointConditions&) = default;

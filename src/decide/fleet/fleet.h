@@ -1,6 +1,7 @@
 // The fleet: places, endpoints and models as the configuration says, in one immutable, numbered, hashed snapshot.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -63,6 +64,12 @@ struct Endpoint {
   Timeouts timeouts;
   std::vector<EndpointModel> models;
 };
+
+/// The slots that one attempt takes there: an engine computes each choice of an answer in a slot of its own, and
+/// several prompts of one request in turn where it has fewer.
+constexpr std::uint32_t slots_for(const Endpoint& endpoint, std::uint32_t choices) {
+  return endpoint.kind == EndpointKind::kEngine ? std::clamp(choices, 1U, std::max(endpoint.slots, 1U)) : 1U;
+}
 
 /// One way to serve a model that callers may ask for.
 struct Target {

@@ -25,6 +25,23 @@ TEST(TakeSlot, GivesAsManyAsTheLimit) {
   EXPECT_EQ(counter.taken, 1U);  // the last one gave itself back at once
 }
 
+TEST(TakeSlot, GivesAllThatAreWantedOrNone) {
+  SlotCounter counter;
+  counter.limit = 3;
+  auto two = take_slot(counter, kHere, 2);
+  ASSERT_TRUE(two);
+  EXPECT_EQ(counter.taken, 2U);
+  EXPECT_FALSE(take_slot(counter, kHere, 2));
+  EXPECT_EQ(counter.taken, 2U);
+  auto one = take_slot(counter, kHere);
+  EXPECT_TRUE(one);
+  Slot moved = std::move(*two);
+  one = std::move(moved);
+  EXPECT_EQ(counter.taken, 2U);
+  one.reset();
+  EXPECT_EQ(counter.taken, 0U);
+}
+
 TEST(TakeSlot, GivesNoneAtALimitOfZero) {
   SlotCounter counter;
   EXPECT_FALSE(take_slot(counter, kHere));

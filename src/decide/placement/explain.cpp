@@ -67,7 +67,7 @@ std::string predicate(const Verdict& verdict, const World& world) {
     case Rejection::kFull: {
       const std::uint32_t slots = world.fleet->endpoints[verdict.target.endpoint.value].slots;
       const auto* now = conditions_of(world, verdict.target.endpoint);
-      if (now == nullptr || slots == 0 || now->running < slots) return "has no free slot";
+      if (now == nullptr || slots == 0 || now->running < slots) return "has too few free slots";
       return fmt::format("has no free slot ({} of {} taken)", now->running, slots);
     }
     case Rejection::kTriedBefore:

@@ -239,8 +239,9 @@ class Placer {
     if (silent) return Rejection::kSilentBefore;
     if (!probe && now.health == fleet::Health::kDown) return Rejection::kDown;
     if (tried && retry_at(target.endpoint) > question_.asked_at) return Rejection::kTriedBefore;
-    const std::uint32_t slots = fleet_.endpoints[target.endpoint.value].slots;
-    const bool full = slots != 0 && now.running >= slots && !question_.seen_free.has(target.endpoint);
+    const fleet::Endpoint& endpoint = fleet_.endpoints[target.endpoint.value];
+    const std::uint64_t taken_then = std::uint64_t{now.running} + fleet::slots_for(endpoint, question_.choices);
+    const bool full = endpoint.slots != 0 && taken_then > endpoint.slots && !question_.seen_free.has(target.endpoint);
     if (lost_race || (full && !probe)) return Rejection::kFull;
     return tried ? Rejection::kTriedBefore : Rejection::kNone;
   }

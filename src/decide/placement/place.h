@@ -15,7 +15,7 @@
 namespace thalweg::placement {
 
 /// Changes whenever the same Question and World may give another Decision.
-inline constexpr std::uint32_t kPlaceVersion = 1;
+inline constexpr std::uint32_t kPlaceVersion = 2;
 
 enum class Outcome : std::uint8_t { kRun, kWait, kDeny };
 std::string_view name_of(Outcome outcome);

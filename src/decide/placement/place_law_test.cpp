@@ -68,8 +68,13 @@ bool is_full(const RandomWorld& random, Target target) {
   for (const EarlierAttempt& earlier : random.question.earlier.view()) {
     if (earlier.end == AttemptEnd::kLostRace && earlier.target.endpoint == target.endpoint) return true;
   }
-  const std::uint32_t slots = random.fleet.endpoints[target.endpoint.value].slots;
-  return !random.question.only && slots != 0 && random.conditions.endpoints[target.endpoint.value].running >= slots;
+  const fleet::Endpoint& endpoint = random.fleet.endpoints[target.endpoint.value];
+  const std::uint32_t running = random.conditions.endpoints[target.endpoint.value].running;
+  if (random.question.only || endpoint.slots == 0) return false;
+  const std::uint32_t free = running < endpoint.slots ? endpoint.slots - running : 0;
+  // An engine needs a slot a choice, and all of its slots where it has fewer than that.
+  const bool each = endpoint.kind == fleet::EndpointKind::kEngine;
+  return free == 0 || (each && free < random.question.choices && free < endpoint.slots);
 }
 
 bool was_tried(const RandomWorld& random, Target target) {

@@ -131,6 +131,22 @@ TEST_F(Place, PassesOverAFullOne) {
   EXPECT_EQ(runs_at(), kLocal);
 }
 
+TEST_F(Place, CountsASlotForEachChoiceOnAnEngine) {
+  ASSERT_EQ(fleet_.endpoints[0].kind, fleet::EndpointKind::kEngine);
+  ASSERT_EQ(fleet_.endpoints[0].slots, 2U);
+  question_.choices = 2;
+  EXPECT_EQ(runs_at(), kLocal);
+  now(kLocal).running = 1;
+  EXPECT_EQ(runs_at(), kEdge);
+  question_.choices = 9;  // more than it has: all of them
+  EXPECT_EQ(runs_at(), kEdge);
+  now(kLocal).running = 0;
+  EXPECT_EQ(runs_at(), kLocal);
+  now(kLocal).running = 1;
+  fleet_.endpoints[0].kind = fleet::EndpointKind::kOpenAi;  // counts attempts
+  EXPECT_EQ(runs_at(), kLocal);
+}
+
 TEST_F(Place, TakesOneThatWasFullButHasBeenSeenFreeSince) {
   now(kLocal).running = 2;
   question_.seen_free.add(kLocal.endpoint);

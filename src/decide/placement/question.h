@@ -75,15 +75,26 @@ struct Question {
   inference::Capabilities needs;
   std::uint64_t estimated_input_tokens = 0;
   std::uint32_t max_output_tokens = 0;  // 0: none set
+  std::uint32_t choices = 1;            // answers wanted at once
   policy::Subject subject;
   EndpointIndex only;  // a probe's endpoint: nothing else will do, and health does not bar it
   EarlierAttempts earlier;
-  EndpointSet seen_free;     // full by the published conditions, but the shard saw a free slot there just now
+  EndpointSet seen_free;     // full by the published conditions, but the shard saw free slots enough there just now
   Instant asked_at{};        // now
   Instant first_asked_at{};  // when the request was first placed: bounds its waiting
   Duration wait_limit = 30s;
   UtcTime utc{};
   std::uint64_t seed = 0;  // hash of the request id
+
+  /// What the request itself says; its model's name stays where the request points.
+  void take_features(const inference::Request& of) {
+    surface = of.surface;
+    model = of.model;
+    needs = of.needs;
+    estimated_input_tokens = of.estimated_input_tokens;
+    max_output_tokens = of.max_output_tokens;
+    choices = of.choices;
+  }
 };
 
 /// Immutable snapshots. Pointers are never null and outlive the Decision.

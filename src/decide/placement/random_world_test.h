@@ -122,6 +122,7 @@ class RandomWorld {
       question.needs = inference::Capabilities::from_bits(static_cast<std::uint32_t>(needs & random_.random()));
     question.estimated_input_tokens = kTokens[below(std::size(kTokens))];
     question.max_output_tokens = static_cast<std::uint32_t>(below(1000));
+    question.choices = once_in(3) ? static_cast<std::uint32_t>(1 + below(4)) : 1;
     if (!once_in(3)) question.subject.key = &policy.keys[below(policy.keys.size())];
     if (once_in(8)) question.only = EndpointIndex{static_cast<std::uint16_t>(below(fleet.endpoints.size()))};
     question.first_asked_at = Instant(std::chrono::seconds(1000 + below(1000)));

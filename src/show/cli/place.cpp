@@ -51,12 +51,7 @@ int dry_run(const Flags& flags) {
     return 1;
   }
   placement::Question question;
-  const inference::Request& request = parsed.request();
-  question.surface = request.surface;
-  question.model = request.model;
-  question.needs = request.needs;
-  question.estimated_input_tokens = request.estimated_input_tokens;
-  question.max_output_tokens = request.max_output_tokens;
+  question.take_features(parsed.request());
   question.asked_at = question.first_asked_at = MonotonicClock::now();
   question.wait_limit = settings->limits.wait;
   question.utc = UtcClock::now();
