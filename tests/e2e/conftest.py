@@ -53,10 +53,11 @@ def start(tmp_path_factory):
     """start(settings) -> a running Gateway; ended, and judged, after the test."""
     started: list[Gateway] = []
 
-    def begin(settings: dict, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()) -> Gateway:
+    def begin(settings: dict, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = (),
+              files: int = 0) -> Gateway:
         if not PROGRAM.exists():
             pytest.fail(f"{PROGRAM} is not there; `make build` builds it, THALWEG_PROGRAM names another")
-        gateway = Gateway(tmp_path_factory.mktemp("gateway"), settings, {**KEYS, **(environment or {})}, arguments)
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), settings, {**KEYS, **(environment or {})}, arguments, files)
         started.append(gateway)
         return gateway
 

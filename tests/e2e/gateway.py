@@ -59,7 +59,9 @@ class Answer:
 
 
 class Gateway:
-    def __init__(self, folder: pathlib.Path, settings: dict, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()):
+    def __init__(self, folder: pathlib.Path, settings: dict, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = (),
+                 files: int = 0):
+        """`files`: how many the process may open; 0: as many as the tests may."""
         self.folder = folder
         self.config = folder / "thalweg.yaml"
         self.access_log = folder / "access.log"
@@ -71,7 +73,8 @@ class Gateway:
         base = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "STANDIN_"))}
         with open(self.stderr_file, "ab") as stderr:
             # setpriv: when the tests are killed, what they started ends too.
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", str(PROGRAM), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0", *arguments],
+            self.process = subprocess.Popen([*(["prlimit", f"--nofile={files}"] if files else []),
+                                             "setpriv", "--pdeathsig", "TERM", str(PROGRAM), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0", *arguments],
                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, cwd=folder,
                                             env={**base, **(environment or {})}, start_new_session=True)
         self._lines: queue.Queue[str | None] = queue.Queue()

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import os
+import resource
 import struct
 import subprocess
 import termios
@@ -171,6 +172,33 @@ def test_a_connection_above_the_limit_is_told_why(start, standin):
             assert one_more.ended()
         metrics = peers[0].send(request(b"", method="GET", path="/metrics")).answer().body.decode()
         assert "thalweg_overloaded_total 1\n" in metrics
+
+
+def test_few_open_files_bound_the_connections_and_say_so(start, standin):
+    gateway = start(config.one(standin), files=128)  # 64 for itself, and two for each of 32 connections
+    assert "32 connections at a time" in gateway.stderr() and "ulimit -n" in gateway.stderr()
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(32):
+            peer = open_ones.enter_context(Raw(gateway.port))
+            assert peer.send(request(b"", method="GET", path="/healthz")).answer().status == 200
+        assert peer.send(request(chat())).answer().status == 200
+        with Raw(gateway.port) as one_more:
+            assert one_more.answer().status == 503
+
+
+def test_files_that_ran_out_are_not_the_endpoints_fault(gateway, standin):
+    """Ten requests, each without a file for its connection to the endpoint: three failures would close it to everybody."""
+    pid = gateway.process.pid
+    with Raw(gateway.port) as peer:
+        assert peer.send(request(b"", method="GET", path="/healthz")).answer().status == 200
+        usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, usual[1]))
+        for _ in range(10):
+            answer = peer.send(request(chat())).answer()
+            assert answer.status == 503 and "files" in answer.error["message"]
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+        assert peer.send(request(chat())).answer().status == 200
+        assert len(standin.asked()) == 1
 
 
 # ---- What an endpoint may answer ---------------------------------------------------------------------------------------------------
@@ -361,28 +389,39 @@ def test_a_request_has_four_attempts_and_no_fifth(gateway, standin):
 
 
 def test_there_are_ten_retries_and_one_more_for_every_ten_requests(start, standin):
-    """One shard, one bucket. It is full at the first request, so that the first of the ten requests that earn one is the second."""
+    """One bucket; each shard counts its own requests towards the refill."""
     gateway = start(config.one(standin, shards=1))
     standin.always(behaviour.overload(429, "0"))
     retries = []
     for number in range(1, 32):
         assert outcome(gateway).status == 429
         retries.append(len(standin.asked()) - number)
-    assert retries[3:10] == [10] * 7, "three each of the first three requests, one of the fourth"
-    assert retries[10:20] == [11] * 10 and retries[20:30] == [12] * 10 and retries[30] == 13
+    assert retries[3:9] == [10] * 6, "three each of the first three requests, one of the fourth"
+    assert retries[9:19] == [11] * 10 and retries[19:29] == [12] * 10 and retries[29:] == [13] * 2
 
 
-@pytest.mark.parametrize("asked_for", ["60", "61", "3600", "100000000000", "99999999999999999999999"])
-def test_a_retry_after_is_taken_for_a_minute_at_most(start, standin, asked_for):
-    """Beyond limits.wait it is not waited for at all; within it, but for no more than the minute: one that asks for an hour is waited for."""
+def test_the_bucket_of_retries_is_one_for_all_shards(start, standin):
+    gateway = start(config.one(standin, shards=4))
+    standin.always(behaviour.overload(429, "0"))
+    for _ in range(16):  # a connection each: they spread over the shards
+        assert outcome(gateway).status == 429
+    assert len(standin.asked()) - 16 <= 11
+
+
+@pytest.mark.parametrize("asked_for", ["60", "100000000000", "99999999999999999999999"])
+def test_a_retry_after_beyond_limits_wait_is_not_waited_for(start, standin, asked_for):
     standin.always(behaviour.overload(503, asked_for))
     gateway = start(config.one(standin, limits={"wait": "59s"}))
     assert outcome(gateway).status == 503 and gateway.metric("thalweg_waits_total") == 0
-    gateway = start(config.one(standin, limits={"wait": "90s"}))
+
+
+def test_a_retry_after_within_limits_wait_is_waited_for(start, standin):
+    standin.always(behaviour.overload(503, "60"))
+    gateway = start(config.one(standin, limits={"wait": "61s"}))
     with Raw(gateway.port) as peer:
         peer.send(request(chat()))
         until(lambda: gateway.metric("thalweg_waits_total") == 1, "the request waits")
-    assert len(standin.asked()) == 2
+    assert len(standin.asked()) == 1
 
 
 # ---- What is kept ------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 import config
-from gateway import Key
+from gateway import Key, to_yaml
 from provider import answers, behaviour
 from raw import Raw, chat, frames, request
 from waiting import until
@@ -118,3 +118,29 @@ def test_a_log_file_that_was_moved_away_is_opened_anew(gateway):
         gateway.post("/v1/chat/completions", chat())
         return bool(gateway.lines())
     until(written_anew, "lines in the new file")
+
+
+def test_a_file_behind_a_link_is_seen_to_change(gateway, tmp_path):
+    """Written in another folder, and as Kubernetes mounts a ConfigMap: a link to a link that is swapped."""
+    text = lambda model: to_yaml(with_model({**gateway.settings, "log": {"access": str(gateway.access_log)}}, model)) + "\n"
+    listed = lambda model: until(lambda: model in gateway.model_names(), f"{model} is listed")
+    real = tmp_path / "real.yaml"
+    real.write_text(text("by-a-new-link"))
+    gateway.config.unlink()
+    gateway.config.symlink_to(real)
+    listed("by-a-new-link")
+    real.write_text(text("by-its-target"))
+    listed("by-its-target")
+    for version in ("first", "second"):
+        (gateway.folder / version).mkdir()
+        (gateway.folder / version / "thalweg.yaml").write_text(text(version))
+    data = gateway.folder / "..data"
+    data.symlink_to("first")
+    gateway.config.unlink()
+    gateway.config.symlink_to("..data/thalweg.yaml")
+    listed("first")
+    next_data = gateway.folder / "..data_tmp"
+    next_data.symlink_to("second")
+    next_data.replace(data)
+    listed("second")
+    assert gateway.metric("thalweg_config_reloads_total", result="failed") == 0

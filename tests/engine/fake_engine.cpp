@@ -87,8 +87,11 @@ std::string try_large_file(const std::string& path) {
 std::string attempt(std::string_view what, const std::string& argument) {
   errno = 0;
   const long number = std::atol(argument.c_str());
+  int pair[2];
+  rlimit limits{};
   if (what == "socket") return verdict_of_file(socket(static_cast<int>(number), SOCK_STREAM, 0));
   if (what == "datagram") return verdict_of_file(socket(AF_UNIX, SOCK_DGRAM, 0));
+  if (what == "datagram-pair") return verdict(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
   if (what == "connect") return try_connect(argument);
   if (what == "read") return verdict_of_file(open(argument.c_str(), O_RDONLY | O_CLOEXEC));
   if (what == "append") return verdict_of_file(open(argument.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
@@ -98,6 +101,16 @@ std::string attempt(std::string_view what, const std::string& argument) {
   if (what == "large") return try_large_file(argument);
   if (what == "fork") return try_fork();
   if (what == "memory") return try_memory(static_cast<std::size_t>(number) << 20);
+  if (what == "shared-memory") {
+    return verdict(mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+  }
+  if (what == "limits-of") return verdict(prlimit(static_cast<pid_t>(number), RLIMIT_NOFILE, nullptr, &limits) == 0);
+  if (what == "pin") {
+    cpu_set_t all;
+    sched_getaffinity(0, sizeof all, &all);
+    return verdict(sched_setaffinity(static_cast<pid_t>(number), sizeof all, &all) == 0);
+  }
+  if (what == "outlive") return verdict(prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0);
   if (what == "files") return try_files(static_cast<int>(number));
   if (what == "signal") return verdict(kill(static_cast<pid_t>(number), 0) == 0);
   if (what == "thread-signal") return verdict(syscall(SYS_tgkill, number, number, 0) == 0);
@@ -106,7 +119,6 @@ std::string attempt(std::string_view what, const std::string& argument) {
   if (what == "inherited") return verdict(fcntl(static_cast<int>(number), F_GETFD) >= 0);
   if (what == "privileges") return verdict(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0);
   if (what == "core") {
-    rlimit limits{};
     getrlimit(RLIMIT_CORE, &limits);
     return verdict(limits.rlim_max != 0);
   }

@@ -7,7 +7,7 @@ std::optional<Slot> try_it(SlotCounter& counter) {
 #ifdef ALLOWED
   return take_slot(counter, EndpointIndex{0});
 #else
-  return Slot(&counter, EndpointIndex{0});
+  return Slot(&counter, EndpointIndex{0}, 1);
 #endif
 }
 }  // namespace thalweg::fleet

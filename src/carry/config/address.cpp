@@ -106,8 +106,10 @@ bool is_loopback(std::string_view host) {
 
 Result<ListenAddress> parse_listen(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
-    return fail(ErrorCode::kConfig,
-                fmt::format("{}; write an address and a port, like 127.0.0.1:8080 or [::1]:8080", why));
+    return fail(
+        ErrorCode::kConfig,
+        fmt::format("{}; write an address and a port, like 127.0.0.1:8080 or \"[::1]:8080\" (YAML needs the quotes)",
+                    why));
   };
   const auto parts = split(text);
   if (!parts) return wrong(parts.error().message);

@@ -175,6 +175,8 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
                              .asked = kAsked});
 }
 
+constexpr std::size_t kLikeAKey = 20;  // no provider's keys are shorter
+
 void read_key(Section& section, const std::filesystem::path& folder, RemoteSettings& remote) {
   const Node* key = section.optional("key");
   const Node* file = section.optional("key_file");
@@ -188,7 +190,14 @@ void read_key(Section& section, const std::filesystem::path& folder, RemoteSetti
     section.error("key", "expected one value, like ${OPENAI_API_KEY}");
   }
   if (file != nullptr) {
-    const auto path = taken(resolve_file(section.text("key_file", ""), folder), section, "key_file");
+    const std::string named = section.text("key_file", "");
+    const auto resolved = resolve_file(named, folder);
+    // A key in the file's place must not be repeated in a message that may go to a log.
+    if (!resolved && named.find('/') == named.npos && named.find("${") == named.npos && named.size() >= kLikeAKey) {
+      section.error("key_file", "there is no such file beside this one; a key itself stands under `key: ${NAME}`");
+      return;
+    }
+    const auto path = taken(resolved, section, "key_file");
     if (!path.empty()) remote.key = taken(read_secret(path), section, "key_file");
   }
 }

@@ -60,6 +60,11 @@ void read_keys(document::Section& top, Settings& settings, Errors& errors) {
     return top.error("keys", fmt::format("expected a list, one key an entry (`- {{id: ..., sha256: ...}}`), not {}",
                                          document::describe(*node)));
   }
+  if (node->items.empty()) {
+    return top.error(
+        "keys",
+        "lists none, which would let every caller in; add a key (`thalweg key new`), or leave `keys` out to say so");
+  }
   if (node->items.size() > policy::kMaxKeys) {
     return top.error("keys", fmt::format("has {} keys; {} are allowed", node->items.size(), policy::kMaxKeys));
   }

@@ -74,16 +74,18 @@ Result<std::filesystem::path> resolve(std::string_view text, const std::filesyst
 Result<std::filesystem::path> resolve_file(std::string_view text, const std::filesystem::path& folder) {
   const auto path = resolve(text, folder);
   if (!path) return path;
+  // What a variable holds may be the key itself, put here by a slip: only what the file says is repeated.
+  const std::string shown = text.find("${") == std::string_view::npos ? path->string() : std::string(text);
   std::error_code error;
   const auto status = std::filesystem::status(*path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
-    return fail(ErrorCode::kConfig, fmt::format("there is no file {}", path->string()));
+    return fail(ErrorCode::kConfig, fmt::format("there is no file {}", shown));
   }
   if (status.type() != std::filesystem::file_type::regular) {
-    return fail(ErrorCode::kConfig, fmt::format("{} is no file", path->string()));
+    return fail(ErrorCode::kConfig, fmt::format("{} is no file", shown));
   }
   if (::access(path->c_str(), R_OK) != 0) {
-    return fail(ErrorCode::kConfig, fmt::format("{} cannot be read: {}", path->string(), std::strerror(errno)));
+    return fail(ErrorCode::kConfig, fmt::format("{} cannot be read: {}", shown, std::strerror(errno)));
   }
   return path;
 }

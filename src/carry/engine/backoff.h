@@ -13,7 +13,8 @@ class Backoff {
   static constexpr Duration kLongest = 10s;
   static constexpr Duration kLongLife = 30s;  // a child that lived so long failed for another reason than its start
 
-  /// The wait after a child that lived for `life`: kFirst, doubling up to kLongest while lives are short.
+  /// The wait after a child that was ready for `life` (zero: never): kFirst, doubling up to kLongest while lives are
+  /// short.
   Duration after(Duration life) {
     if (life >= kLongLife) next_ = kFirst;
     const Duration wait = next_;

@@ -114,6 +114,17 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   return parts;
 }
 
+/// The libraries beside the program; other files there are not its own, and may be keys.
+std::vector<fs::path> libraries_in(const fs::path& folder) {
+  std::vector<fs::path> libraries;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (name.ends_with(".so") || name.find(".so.") != name.npos) libraries.push_back(at->path());
+  }
+  return libraries;
+}
+
 std::vector<fs::path> gpu_nodes() {
   std::vector<fs::path> nodes;
   std::error_code error;
@@ -147,8 +158,7 @@ Result<int> make_ruleset(const Confinement& confinement) {
   }
 
   // The rest is there on some systems only. A shared library needs no right to be executed: the loader maps it.
-  std::vector<fs::path> readable = {program.parent_path(),
-                                    "/lib",
+  std::vector<fs::path> readable = {"/lib",
                                     "/lib32",
                                     "/lib64",
                                     "/usr/lib",
@@ -169,6 +179,8 @@ Result<int> make_ruleset(const Confinement& confinement) {
       if (folder.starts_with('/')) readable.emplace_back(folder);
     }
   }
+  allow(ruleset, program.parent_path(), kReadFolder);
+  for (const fs::path& library : libraries_in(program.parent_path())) allow(ruleset, library, kReadFile);
   allow(ruleset, "/dev/null", kReadFile | kWriteFile | (attributes.files & kTruncate));
   const std::vector<fs::path> gpus = gpu_nodes();
   for (const fs::path& node : gpus) allow(ruleset, node, kReadFile | kWriteFile | kReadFolder | ioctl);
@@ -201,6 +213,18 @@ Result<std::vector<sock_filter>> make_filter() {
     refuse(SCMP_SYS(socket), EPROTONOSUPPORT, SCMP_A0(SCMP_CMP_EQ, AF_UNIX), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xF, type));
   }
   refuse(SCMP_SYS(connect), EPERM);
+  // A pair of datagram sockets can send to any path.
+  for (const unsigned type : {2U, 3U, 4U, 5U, 6U, 10U}) {
+    refuse(SCMP_SYS(socketpair), EPROTONOSUPPORT, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xF, type));
+  }
+  // Other processes of this user: their limits, their place on the processors. 0 is the caller itself.
+  refuse(SCMP_SYS(prlimit64), EPERM, SCMP_A0(SCMP_CMP_NE, 0));
+  refuse(SCMP_SYS(sched_setaffinity), EPERM, SCMP_A0(SCMP_CMP_NE, 0));
+  // It ends with this process, whatever happens.
+  refuse(SCMP_SYS(prctl), EPERM, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
+  // Shared memory of its own would not count against its limit (RLIMIT_DATA).
+  constexpr unsigned kSharedOfItsOwn = MAP_SHARED | MAP_ANONYMOUS;
+  refuse(SCMP_SYS(mmap), EPERM, SCMP_A3(SCMP_CMP_MASKED_EQ, kSharedOfItsOwn, kSharedOfItsOwn));
   // Processes: threads only. clone3 keeps its flags in memory, where a filter can't look; without it glibc uses clone.
   refuse(SCMP_SYS(clone), EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
   refuse(SCMP_SYS(clone3), ENOSYS);
@@ -293,6 +317,11 @@ Result<std::vector<sock_filter>> make_filter() {
            "setfsgid",
            "capset",
            "setpriority",
+           "sched_setattr",
+           "sched_setparam",
+           "sched_setscheduler",
+           "migrate_pages",
+           "move_pages",
            "ioprio_set",
            "shmget",
            "shmat",

@@ -60,6 +60,7 @@ TEST_F(ConfinedEngine, KeepsTheEngineOffTheNetwork) {
   expect_refused({"an IPv4 socket", "socket/" + std::to_string(AF_INET), EAFNOSUPPORT});
   expect_refused({"an IPv6 socket", "socket/" + std::to_string(AF_INET6), EAFNOSUPPORT});
   expect_refused({"a UNIX datagram socket", "datagram", EPROTONOSUPPORT});
+  expect_refused({"a pair of them, which sends to any path", "datagram-pair", EPROTONOSUPPORT});
   // A kernel without these answers EAFNOSUPPORT by itself, so only that they are refused is asked.
   for (const int family : {AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG}) {
     EXPECT_EQ(confined_->ask("/try/socket/" + std::to_string(family)), "refused " + std::to_string(EAFNOSUPPORT))
@@ -98,6 +99,22 @@ TEST_F(ConfinedEngine, ShowsTheEngineItsOwnFilesOnly) {
   EXPECT_EQ(confined_->ask("/try/read/" + confined_->options.model_file.string()), "allowed");
 }
 
+TEST_F(ConfinedEngine, ShowsNoMoreThanTheLibrariesBesideTheProgram) {
+  Fake fake(Confined::kYes);
+  const std::string secret = fake.scratch.write("secret.key", "secret").string();
+  const std::string library = fake.scratch.write("libbackend.so", "code").string();
+  const std::string versioned = fake.scratch.write("libbackend.so.1", "code").string();
+  const fs::path program = fake.scratch.path / "llama-server";
+  fs::copy_file(THALWEG_FAKE_ENGINE, program);
+  fake.options.program = program;
+  fake.start();
+  fake.told.wait(State::kReady);
+  EXPECT_EQ(fake.ask("/try/read/" + secret), "refused " + std::to_string(EACCES));
+  EXPECT_EQ(fake.ask("/try/read/" + library), "allowed");
+  EXPECT_EQ(fake.ask("/try/read/" + versioned), "allowed");
+  EXPECT_EQ(fake.ask("/try/list/" + fake.scratch.path.string()), "allowed") << "backends are found by their names";
+}
+
 TEST_F(ConfinedEngine, LetsTheEngineWriteNothing) {
   const std::string outside = outside_->path.string();
   expect_refused({"another file", "append/" + outside + "/secret", EACCES});
@@ -132,6 +149,10 @@ TEST_F(ConfinedEngine, KeepsTheEngineFromReachingOtherProcesses) {
   if (probe_sandbox().landlock_abi >= 6)
     expect_refused({"a signal to a thread", "thread-signal/" + std::to_string(getpid()), EPERM});
   expect_refused({"a trace", "trace", EPERM});
+  expect_refused({"another process's limits", "limits-of/" + std::to_string(getpid()), EPERM});
+  EXPECT_EQ(confined_->ask("/try/limits-of/0"), "allowed");
+  expect_refused({"another process's processors", "pin/" + std::to_string(getpid()), EPERM});
+  expect_refused({"a life after this process", "outlive", EPERM});
   // With these arguments a kernel that lets them through answers something else than EPERM, or lacks the call.
   for (const long call : {SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp}) {
     EXPECT_EQ(confined_->ask("/try/call/" + std::to_string(call)), "refused " + std::to_string(EPERM)) << call;
@@ -154,6 +175,7 @@ TEST_F(ConfinedEngine, ClosesTheKernelsRarerDoors) {
 TEST_F(ConfinedEngine, LimitsMemoryFilesAndCores) {
   expect_refused({"more memory than its limit", "memory/600", ENOMEM});
   EXPECT_EQ(confined_->ask("/try/memory/300"), "allowed");
+  expect_refused({"memory that its limit does not count", "shared-memory", EPERM});
   expect_refused({"1,000 open files", "files/1000", EMFILE});
   EXPECT_EQ(confined_->ask("/try/files/200"), "allowed");
   EXPECT_EQ(confined_->ask("/try/core"), "refused 0");

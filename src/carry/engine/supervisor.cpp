@@ -154,6 +154,7 @@ struct Supervisor::Impl {
   std::atomic<State> state{State::kStarting};
   std::atomic<pid_t> child{0};
   std::atomic<std::uint64_t> restarts{0};
+  Instant ready_at{};  // of the running child; the thread's own
   std::thread thread;
 };
 
@@ -174,11 +175,13 @@ void Supervisor::Impl::run() {
   Backoff backoff;
   for (;;) {
     tell(State::kStarting, {});
-    const Instant began = MonotonicClock::now();
+    ready_at = {};
     const std::string end = run_child();
     if (end.empty()) break;
     tell(State::kDown, end);
-    if (!wait({}, backoff.after(MonotonicClock::now() - began))) break;
+    // A model that takes a minute to load and then fails has not lived at all.
+    const Duration life = ready_at == Instant{} ? Duration::zero() : MonotonicClock::now() - ready_at;
+    if (!wait({}, backoff.after(life))) break;
     restarts.fetch_add(1, std::memory_order_relaxed);
   }
   tell(State::kStopped, {});
@@ -222,6 +225,7 @@ std::string Supervisor::Impl::run_child() {
       next_look = MonotonicClock::now() + between_looks;
       if (ready) {
         words.ready();
+        ready_at = MonotonicClock::now();
         tell(State::kReady, {});
       } else if (MonotonicClock::now() - began > options.start_timeout) {
         terminate(running);

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +21,7 @@ namespace {
 enum TimerTag : std::uint32_t { kPublishTimer, kReloadTimer };
 constexpr Duration kSettleAfterChange = 20ms;  // editors write a file in several steps
 constexpr std::uint32_t kControlShard = 1'000'000;
+constexpr std::uint32_t kFileEvents = IN_CLOSE_WRITE | IN_MOVED_TO;
 
 inference::Capabilities told_of_engine() {
   using inference::Capability;
@@ -372,6 +374,8 @@ void Control::on_engine(const std::string& name, std::uint64_t generation, engin
 // ---- Reloading ----
 
 void Control::reload(std::string_view why) {
+  mark_ = mark_of_file();
+  follow_links();
   auto settings = config::load(file_);
   if (!settings) {
     common_.failed_reloads.fetch_add(1, std::memory_order_relaxed);
@@ -391,29 +395,57 @@ void Control::reload(std::string_view why) {
   hooks_.on_reload();
 }
 
+Control::FileMark Control::mark_of_file() const {
+  struct stat facts{};
+  if (::stat(file_.c_str(), &facts) != 0) return {};
+  return {.device = facts.st_dev,
+          .inode = facts.st_ino,
+          .size = static_cast<std::uint64_t>(facts.st_size),
+          .changed_s = facts.st_mtim.tv_sec,
+          .changed_ns = facts.st_mtim.tv_nsec};
+}
+
 // Watches the folder, not the file: editors replace files, and a watch on the old one would see nothing more.
 void Control::watch_file() {
   net::Socket source(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   const auto folder = std::filesystem::absolute(file_).parent_path();
-  if (!source || ::inotify_add_watch(source.handle(), folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0 ||
+  if (!source || ::inotify_add_watch(source.handle(), folder.c_str(), kFileEvents | IN_CREATE) < 0 ||
       shard_.loop().watch(source.handle(), EPOLLIN, file_events_)) {
     spdlog::warn("cannot watch {}: send SIGHUP after a change", folder.string());
     return;
   }
   file_events_.source = std::move(source);
+  follow_links();
+}
+
+// Behind a link the file is written in another folder, and links on the way may be swapped (Kubernetes does so with its
+// `..data`): each look finds out anew where the file lies.
+void Control::follow_links() {
+  std::error_code error;
+  const auto folder = std::filesystem::canonical(file_, error).parent_path();
+  if (error || !file_events_.source || folder == linked_folder_) return;
+  linked_folder_ = folder;
+  if (std::filesystem::equivalent(folder, std::filesystem::absolute(file_).parent_path(), error)) return;
+  ::inotify_add_watch(file_events_.source.handle(), folder.c_str(), kFileEvents);
 }
 
 void Control::on_file_event() {
   alignas(inotify_event) std::array<char, 4096> buffer;
   const ssize_t bytes = ::read(file_events_.source.handle(), buffer.data(), buffer.size());
   const std::string name = file_.filename();
+  bool written = false;
   for (ssize_t at = 0; at + static_cast<ssize_t>(sizeof(inotify_event)) <= bytes;) {
     inotify_event event{};
     std::memcpy(&event, buffer.data() + at, sizeof event);
-    if (event.len != 0 && name == buffer.data() + at + sizeof event) {
-      shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
-    }
+    const bool ours = event.len != 0 && name == buffer.data() + at + sizeof event;
+    written |= ours && (event.mask & kFileEvents) != 0;
     at += static_cast<ssize_t>(sizeof event + event.len);
+  }
+  // A new file is not yet written; a new link is.
+  std::error_code error;
+  const bool link = std::filesystem::is_symlink(file_, error) || !linked_folder_.empty();
+  if (written || (link && mark_of_file() != mark_)) {
+    shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
   }
 }
 

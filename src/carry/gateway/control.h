@@ -71,6 +71,13 @@ class Control final : private net::TimerOwner {
     Heard heard;
     net::Socket source;
   };
+  // Tells two contents of the file apart, whatever the way by which one replaced the other.
+  struct FileMark {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t changed_s = 0, changed_ns = 0;
+    friend bool operator==(const FileMark&, const FileMark&) = default;
+  };
+  FileMark mark_of_file() const;
   struct Watched {  // an endpoint's probing
     std::unique_ptr<Probe> probe;
     Instant next{};
@@ -89,6 +96,7 @@ class Control final : private net::TimerOwner {
   void on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail);
   void reload(std::string_view why);
   void watch_file();
+  void follow_links();
   void on_file_event();
   void on_signal();
   EndpointIndex index_of(std::string_view endpoint) const;
@@ -96,6 +104,8 @@ class Control final : private net::TimerOwner {
   Common& common_;
   std::vector<Worker*> workers_;
   std::filesystem::path file_;
+  FileMark mark_;                        // of what was read last
+  std::filesystem::path linked_folder_;  // where the file lies, when it is reached through a link
   Hooks hooks_;
   net::Shard shard_;
   upstream::Door door_;

@@ -119,7 +119,9 @@ Error Exchange::error_of(const Action& action) const {
         return {
             action.error, fmt::format("the answer of the endpoint \"{}\" is larger than {}", name, too_large_for_), {}};
       case Failure::kNoRoom:
-        return {action.error, "the gateway holds as many bytes as it may; try again shortly", {}};
+        return {action.error,
+                "the gateway holds as many bytes, or has as many files open, as it may; try again shortly",
+                {}};
       case Failure::kUnfit:
       case Failure::kErrorFrame:
         return {action.error,

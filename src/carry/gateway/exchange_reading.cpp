@@ -210,6 +210,9 @@ void Exchange::on_break(upstream::Breakage breakage) {
     case upstream::Breakage::kNotConnected:
       fail_attempt(Failure::kNotSent);
       return;
+    case upstream::Breakage::kNoRoom:
+      fail_attempt(Failure::kNoRoom);
+      return;
     case upstream::Breakage::kConnectTimeout:
       fail_attempt(Failure::kSilent);
       return;

@@ -74,6 +74,7 @@ void Exchange::record_failed_attempt(Failure failure) {
   if (upstream_status_ >= 400) fmt::format_to(std::back_inserter(failed_attempts_), " ({})", upstream_status_);
   // One that is busy says for how long; a bare 503 is what a proxy answers whose server is gone.
   const bool bare = failure == Failure::kBusy && upstream_status_ == 503 && retry_after_.empty();
+  if (failure == Failure::kNoRoom) return;  // our own lack says nothing of the endpoint
   worker_.observe({.endpoint = target_.endpoint, .sight = bare ? placement::Sight::kServerError : sight_of(failure)},
                   snapshot_->fleet().number);
 }

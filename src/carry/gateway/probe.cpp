@@ -62,7 +62,9 @@ void Probe::on_end() {
 }
 
 void Probe::on_break(upstream::Breakage breakage) {
-  report(breakage == upstream::Breakage::kNotConnected     ? placement::Sight::kNotConnected
+  // Our own lack of files says nothing of the endpoint: like one that is busy, it keeps the health it has.
+  report(breakage == upstream::Breakage::kNoRoom           ? placement::Sight::kBusy
+         : breakage == upstream::Breakage::kNotConnected   ? placement::Sight::kNotConnected
          : breakage == upstream::Breakage::kConnectTimeout ? placement::Sight::kSilence
                                                            : placement::Sight::kCut);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -67,6 +68,27 @@ void refuse_connection(const net::Socket& socket, Worker& worker, std::uint32_t 
   ::shutdown(socket.handle(), SHUT_WR);
 }
 
+// Shells and service managers give 1,024 files by default, and far more to who asks. A client's connection may need one
+// to an endpoint beside its own: the cap leaves room for both. Engines get their own limit.
+std::uint32_t raise_file_limit(std::uint32_t wished_connections) {
+  constexpr rlim_t kOwnFiles = 64;  // logs, engines, timers, probes
+  constexpr rlim_t kFewestConnections = 16;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wished_connections;
+  files.rlim_cur = files.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &files);
+  (void)::getrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur == RLIM_INFINITY) return wished_connections;
+  const rlim_t pairs = files.rlim_cur > kOwnFiles ? (files.rlim_cur - kOwnFiles) / 2 : 0;
+  const rlim_t most = std::max(pairs, kFewestConnections);
+  if (most >= wished_connections) return wished_connections;
+  spdlog::warn(
+      "this process may open {} files: {} connections at a time instead of limits.connections = {}; a higher "
+      "`ulimit -n` (LimitNOFILE= for a service) allows more",
+      files.rlim_cur, most, wished_connections);
+  return static_cast<std::uint32_t>(most);
+}
+
 }  // namespace
 
 Result<void> check_listen(const config::Settings& settings, bool insecure_listen) {
@@ -113,7 +135,8 @@ int serve(const ServeOptions& options) {
   }
   spdlog::set_level(spdlog::level::from_str(settings->log.level));
   const config::ListenAddress listen = settings->listen;
-  const config::Limits limits = settings->limits;
+  config::Limits limits = settings->limits;
+  limits.connections = raise_file_limit(limits.connections);
   const bool secure = settings->tls.has_value();
   const config::LogSettings log = settings->log;
 

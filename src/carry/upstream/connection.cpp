@@ -10,6 +10,12 @@ namespace {
 enum TimerTag : std::uint32_t { kConnectTimer, kIdleTimer };
 constexpr Duration kStaleLimit = 1s;   // for a closed connection to show, after the request was written
 constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer's end mark
+
+// Not the endpoint's doing.
+bool is_own_limit(std::error_code error) {
+  return error == std::errc::too_many_files_open || error == std::errc::too_many_files_open_in_system ||
+         error == std::errc::not_enough_memory || error == std::errc::no_buffer_space;
+}
 }  // namespace
 
 Connection::Connection(net::Shard& shard, std::shared_ptr<Door::Pool> pool, std::shared_ptr<char[]> buffer)
@@ -58,7 +64,7 @@ void Connection::carry(Attempt& attempt) {
 void Connection::on_connected(std::error_code error) {
   timer_.stop();
   if (error) {
-    break_off(Breakage::kNotConnected);
+    break_off(is_own_limit(error) ? Breakage::kNoRoom : Breakage::kNotConnected);
     return;
   }
   connected_ = true;

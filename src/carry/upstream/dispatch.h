@@ -73,6 +73,7 @@ class Body {
 /// How an attempt broke off.
 enum class Breakage : std::uint8_t {
   kNotConnected,    // nothing was sent
+  kNoRoom,          // nothing was sent: this process may open no more files, or the system has no memory
   kConnectTimeout,  // nothing was sent
   kCut,             // closed or reset before the answer's framing ended
   kMalformed,       // not an HTTP answer

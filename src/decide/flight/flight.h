@@ -34,7 +34,7 @@ enum class Failure : std::uint8_t {
   kMalformed,    // not HTTP, not the dialect
   kErrorFrame,   // an error inside the stream
   kTooLarge,     // the answer broke a limit: final
-  kNoRoom,       // this process holds as many bytes as it may: final
+  kNoRoom,       // this process holds as many bytes, or has as many files open, as it may: final
 };
 /// "not_sent", "busy"... as logs and metrics name them.
 std::string_view name_of(Failure failure);
