@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "carry/dialect/openai.h"
+#include "carry/json/walk.h"
 #include "carry/http/message.h"
 
 namespace {
@@ -106,7 +107,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Oracle oracle;
   const bool valid = Json::sax_parse(text, &oracle) && !text.starts_with("\xEF\xBB\xBF");
   if (text.find('\0') != std::string_view::npos) oracle.unsure = true;  // nlohmann takes it for the end
-  const bool acceptable = valid && !oracle.duplicate && oracle.deepest <= dialect::kMaxJsonDepth;
+  const bool acceptable = valid && !oracle.duplicate && oracle.deepest <= json::kMaxDepth;
   if (!read) {
     require(read.error().code == ErrorCode::kInvalidRequest);
     const bool malformed = read.error().message.find("is not valid JSON") != std::string::npos || text.empty();

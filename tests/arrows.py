@@ -13,7 +13,7 @@ FLOORS = {
     "base": ["", "document"],
     "decide": ["facts", "inference", "fleet", "policy", "classify", "budget", "serving", "placement", "flight"],
     "prove": ["meter", "ledger", "report"],
-    "carry": ["telemetry", "http", "dialect", "net", "engine", "upstream", "state", "config", "gateway"],
+    "carry": ["telemetry", "http", "json", "dialect", "net", "engine", "upstream", "state", "config", "gateway"],
     "foresee": ["sim", "factory"],
     "show": ["console", "cli", ""],
 }

@@ -4,22 +4,22 @@
 
 #include <algorithm>
 
-#include "carry/dialect/json_text.h"
 #include "carry/dialect/request_body.h"
+#include "carry/json/text.h"
 
 namespace thalweg::dialect {
 namespace {
 
 void write_member(std::string& out, std::string_view name, std::string_view value) {
   if (out.back() != '{') out += ',';
-  append_quoted(out, name);
+  json::append_quoted(out, name);
   out += ':';
   out += value;
 }
 
 void write_string(std::string& out, std::string_view name, std::string_view raw) {
   if (out.back() != '{') out += ',';
-  append_quoted(out, name);
+  json::append_quoted(out, name);
   out += ":\"";
   out += raw;
   out += '"';
@@ -39,19 +39,19 @@ void AnswerFold::begin(inference::Surface surface, std::string_view quoted_model
 
 void AnswerFold::add(std::string_view frame) {
   frame_ = frame;
-  if (!walk_.start(frame, JsonWalk::Rules::kEndpoint) || walk_.next() != JsonKind::kObject) return;
-  walk_.object([this](const JsonMember& member) { return read_member(member); });
+  if (!walk_.start(frame, json::Walk::Rules::kEndpoint) || walk_.next() != json::Kind::kObject) return;
+  walk_.object([this](const json::Member& member) { return read_member(member); });
 }
 
-bool AnswerFold::read_member(const JsonMember& member) {
+bool AnswerFold::read_member(const json::Member& member) {
   const std::string_view name = member.name;
-  const JsonKind kind = walk_.next();
-  if (name == "choices" && kind == JsonKind::kArray) {
+  const json::Kind kind = walk_.next();
+  if (name == "choices" && kind == json::Kind::kArray) {
     std::int64_t position = 0;
     return walk_.array([&] { return read_choice(position++); });
   }
   if (name == "usage") {
-    if (kind == JsonKind::kObject) ++usage_reports_;
+    if (kind == json::Kind::kObject) ++usage_reports_;
     return keep_last(usage_);
   }
   if (name == "timings") return keep_last(timings_);
@@ -60,18 +60,18 @@ bool AnswerFold::read_member(const JsonMember& member) {
   }
   const auto known = std::ranges::find(others_, name, &Member::name);
   if (known != others_.end()) return walk_.skip();
-  if (kind == JsonKind::kNull) return walk_.skip();
+  if (kind == json::Kind::kNull) return walk_.skip();
   others_.push_back({std::string(name), {}});
   others_.back().value = take_value();
   return !others_.back().value.empty();
 }
 
 bool AnswerFold::read_choice(std::int64_t position) {
-  if (walk_.next() != JsonKind::kObject) return walk_.skip();
+  if (walk_.next() != json::Kind::kObject) return walk_.skip();
   const std::int64_t index = index_ahead(position);
   if (index < 0 || index >= static_cast<std::int64_t>(kMaxChoices)) return walk_.skip();
   Choice& choice = choices_[index];
-  return walk_.object([&](const JsonMember& member) {
+  return walk_.object([&](const json::Member& member) {
     const std::string_view name = member.name;
     if (name == "index") return walk_.skip();
     if (name == "delta" || name == "message") return read_delta(choice);
@@ -85,39 +85,39 @@ bool AnswerFold::read_choice(std::int64_t position) {
 // The index of the choice or tool call that comes next: it may stand behind what it is the index of.
 std::int64_t AnswerFold::index_ahead(std::int64_t position) {
   std::int64_t index = position;
-  ahead_.start(frame_.substr(walk_.offset()), JsonWalk::Rules::kEndpoint);
+  ahead_.start(frame_.substr(walk_.offset()), json::Walk::Rules::kEndpoint);
   ahead_.next();
-  ahead_.object([&](const JsonMember& member) {
-    if (member.name != "index" || ahead_.next() != JsonKind::kNumber) return ahead_.skip();
+  ahead_.object([&](const json::Member& member) {
+    if (member.name != "index" || ahead_.next() != json::Kind::kNumber) return ahead_.skip();
     std::string_view raw;
     if (!ahead_.number(raw)) return false;
-    index = integer_of(raw).value_or(position);
+    index = json::integer_of(raw).value_or(position);
     return true;
   });
   return index;
 }
 
 bool AnswerFold::read_delta(Choice& choice) {
-  if (walk_.next() != JsonKind::kObject) return walk_.skip();
-  return walk_.object([&](const JsonMember& member) { return read_delta_member(choice, member); });
+  if (walk_.next() != json::Kind::kObject) return walk_.skip();
+  return walk_.object([&](const json::Member& member) { return read_delta_member(choice, member); });
 }
 
-bool AnswerFold::read_delta_member(Choice& choice, const JsonMember& member) {
+bool AnswerFold::read_delta_member(Choice& choice, const json::Member& member) {
   const std::string_view name = member.name;
-  const JsonKind kind = walk_.next();
-  if (kind == JsonKind::kNull) return walk_.skip();
+  const json::Kind kind = walk_.next();
+  if (kind == json::Kind::kNull) return walk_.skip();
   if (name == "role") return keep_first(choice.role);
-  if (kind == JsonKind::kString) {
+  if (kind == json::Kind::kString) {
     if (name == "content") return join(choice.content);
     if (name == "refusal") return join(choice.refusal);
     if (name == "reasoning_content") return join(choice.reasoning_content);
     if (name == "reasoning") return join(choice.reasoning);
   }
-  if (name == "tool_calls" && kind == JsonKind::kArray) {
+  if (name == "tool_calls" && kind == json::Kind::kArray) {
     std::int64_t position = 0;
     return walk_.array([&] { return read_tool_call(choice, position++); });
   }
-  if (name == "function_call" && kind == JsonKind::kObject) {
+  if (name == "function_call" && kind == json::Kind::kObject) {
     choice.has_function_call = true;
     return read_function(choice.function_call);
   }
@@ -125,14 +125,14 @@ bool AnswerFold::read_delta_member(Choice& choice, const JsonMember& member) {
 }
 
 bool AnswerFold::read_tool_call(Choice& choice, std::int64_t position) {
-  if (walk_.next() != JsonKind::kObject) return walk_.skip();
+  if (walk_.next() != json::Kind::kObject) return walk_.skip();
   ToolCall& call = choice.tool_calls[index_ahead(position)];
-  return walk_.object([&](const JsonMember& member) {
+  return walk_.object([&](const json::Member& member) {
     const std::string_view name = member.name;
     if (name == "index") return walk_.skip();
     if (name == "id") return keep_first(call.id);
     if (name == "type") return keep_first(call.type);
-    if ((name == "function" || name == "custom") && walk_.next() == JsonKind::kObject) {
+    if ((name == "function" || name == "custom") && walk_.next() == json::Kind::kObject) {
       call.kind = name;
       return read_function(call);
     }
@@ -141,19 +141,19 @@ bool AnswerFold::read_tool_call(Choice& choice, std::int64_t position) {
 }
 
 bool AnswerFold::read_function(ToolCall& call) {
-  return walk_.object([&](const JsonMember& member) {
+  return walk_.object([&](const json::Member& member) {
     const std::string_view name = member.name;
-    const JsonKind kind = walk_.next();
+    const json::Kind kind = walk_.next();
     if (name == "name") return keep_first(call.name);
-    if ((name == "arguments" || name == "input") && kind == JsonKind::kString) {
+    if ((name == "arguments" || name == "input") && kind == json::Kind::kString) {
       call.matter_name = name;
       return join(call.matter);
     }
-    if (name == "arguments" && kind == JsonKind::kObject) {  // some servers send the object itself
+    if (name == "arguments" && kind == json::Kind::kObject) {  // some servers send the object itself
       call.matter_name = name;
       call.matter.seen = true;
       std::string quoted;
-      append_quoted(quoted, take_value());
+      json::append_quoted(quoted, take_value());
       call.matter.raw += std::string_view(quoted).substr(1, quoted.size() - 2);
       return true;
     }
@@ -162,11 +162,11 @@ bool AnswerFold::read_function(ToolCall& call) {
 }
 
 bool AnswerFold::read_logprobs(Choice& choice) {
-  if (walk_.next() != JsonKind::kObject) return walk_.skip();
+  if (walk_.next() != json::Kind::kObject) return walk_.skip();
   choice.has_logprobs = true;
-  return walk_.object([&](const JsonMember& member) {
+  return walk_.object([&](const json::Member& member) {
     const std::string name(member.name);
-    if (walk_.next() != JsonKind::kArray) return keep_last(choice.logprob_others, name);
+    if (walk_.next() != json::Kind::kArray) return keep_last(choice.logprob_others, name);
     Joined& list = choice.logprob_lists[name];
     list.seen = true;
     return walk_.array([&] {
@@ -178,8 +178,8 @@ bool AnswerFold::read_logprobs(Choice& choice) {
 }
 
 bool AnswerFold::join(Joined& joined) {
-  if (walk_.next() != JsonKind::kString) return walk_.skip();
-  JsonText text;
+  if (walk_.next() != json::Kind::kString) return walk_.skip();
+  json::Text text;
   if (!walk_.string(text)) return false;
   joined.seen = true;
   joined.raw += text.raw;
@@ -192,7 +192,7 @@ bool AnswerFold::keep_first(std::string& value) {
 }
 
 bool AnswerFold::keep_last(std::string& value) {
-  if (walk_.next() == JsonKind::kNull) return walk_.skip();
+  if (walk_.next() == json::Kind::kNull) return walk_.skip();
   const std::string_view taken = take_value();
   if (taken.empty()) return false;
   value = taken;
@@ -200,7 +200,7 @@ bool AnswerFold::keep_last(std::string& value) {
 }
 
 bool AnswerFold::keep_last(Members& members, std::string_view name) {
-  if (walk_.next() == JsonKind::kNull) return walk_.skip();
+  if (walk_.next() == json::Kind::kNull) return walk_.skip();
   auto known = std::ranges::find(members, name, &Member::name);
   if (known == members.end()) known = members.insert(members.end(), {std::string(name), {}});
   return keep_last(known->value);
@@ -268,7 +268,7 @@ void AnswerFold::write_logprobs(const Choice& choice, std::string& out) {
   out += '{';
   for (const auto& [name, list] : choice.logprob_lists) {
     if (out.back() != '{') out += ',';
-    append_quoted(out, name);
+    json::append_quoted(out, name);
     out += ":[";
     out += list.raw;
     out += ']';

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "carry/dialect/json_walk.h"
+#include "carry/json/walk.h"
 #include "decide/inference/event.h"
 #include "decide/inference/request.h"
 
@@ -65,11 +65,11 @@ class AnswerFold {
     Members others;
   };
 
-  bool read_member(const JsonMember& member);
+  bool read_member(const json::Member& member);
   bool read_choice(std::int64_t position);
   std::int64_t index_ahead(std::int64_t position);
   bool read_delta(Choice& choice);
-  bool read_delta_member(Choice& choice, const JsonMember& member);
+  bool read_delta_member(Choice& choice, const json::Member& member);
   bool read_tool_call(Choice& choice, std::int64_t position);
   bool read_function(ToolCall& call);
   bool read_logprobs(Choice& choice);
@@ -83,8 +83,8 @@ class AnswerFold {
   static void write_tool_call(const ToolCall& call, std::string& out);
   static void write_logprobs(const Choice& choice, std::string& out);
 
-  JsonWalk walk_;
-  JsonWalk ahead_;
+  json::Walk walk_;
+  json::Walk ahead_;
   std::string_view frame_;
   inference::Surface surface_ = inference::Surface::kOpenAiChat;
   std::string quoted_model_;

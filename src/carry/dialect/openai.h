@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "carry/http/sse.h"
+#include "carry/json/sliced_body.h"
 #include "decide/fleet/fleet.h"
 #include "decide/inference/event.h"
 #include "decide/inference/request.h"
@@ -21,30 +22,8 @@
 
 namespace thalweg::dialect {
 
-inline constexpr std::size_t kMaxJsonDepth = 128;
 inline constexpr std::size_t kMaxReadRefusal = 64 * 1024;  // of an endpoint's error answer
 inline constexpr std::size_t kMaxPassedText = 1024;        // of an endpoint's words in an error of ours
-
-/// A body as slices: mostly of the bytes it was made from, with small replacements between them.
-class SlicedBody {
- public:
-  void clear() {
-    slices_.clear();
-    size_ = 0;
-  }
-  void add(std::string_view slice) {
-    if (slice.empty()) return;
-    slices_.push_back(slice);
-    size_ += slice.size();
-  }
-  std::span<const std::string_view> slices() const { return slices_; }
-  std::size_t size() const { return size_; }
-  std::string joined() const;
-
- private:
-  std::vector<std::string_view> slices_;
-  std::size_t size_ = 0;
-};
 
 /// One caller's request body: validated whole, its features read, its editable places remembered. Reused from request
 /// to request (buffers stay).
@@ -57,7 +36,7 @@ class OpenAiRequest {
 
   /// Reads `body` (http::kPadding readable bytes behind it). What is forwarded is what was judged: the whole body is
   /// validated, and duplicate keys at any depth (compared unescaped), invalid UTF-8, lone surrogates, depth above
-  /// kMaxJsonDepth and trailing bytes are kInvalidRequest with the byte offset in the sentence. So are a missing or
+  /// json::kMaxDepth and trailing bytes are kInvalidRequest with the byte offset in the sentence. So are a missing or
   /// wrong `model`, `messages`/`prompt`, and wrong types of the fields that are read.
   Result<void> parse(inference::Surface surface, std::string_view body);
 
@@ -70,8 +49,8 @@ class OpenAiRequest {
   /// `max_completion_tokens` only under obligations.output_cap; `store: false` only under no_storage.
   /// Towards kEngine also `stream: true`, and for a last message of role assistant `continue_final_message: true` and
   /// `add_generation_prompt: false`.
-  const SlicedBody& body_for(fleet::EndpointKind kind, std::string_view upstream_model,
-                             const placement::Obligations& obligations);
+  const json::SlicedBody& body_for(fleet::EndpointKind kind, std::string_view upstream_model,
+                                   const placement::Obligations& obligations);
 
  private:
   struct Impl;
@@ -105,7 +84,7 @@ class OpenAiAnswer {
   /// A whole JSON answer (kPadding readable bytes behind it). finish is set when every choice has its finish reason.
   Result<inference::FrameFacts> read_whole(std::string_view body);
   /// After read_whole: the answer for the caller, slices of `body` and of strings owned here.
-  const SlicedBody& whole() const;
+  const json::SlicedBody& whole() const;
 
   /// After the last frame of a folded stream: the whole answer as the caller's surface shapes it: all choices with
   /// content, refusal, reasoning_content, tool calls (arguments joined by index), logprobs, finish reasons; usage;

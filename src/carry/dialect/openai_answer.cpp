@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "carry/dialect/answer_fold.h"
-#include "carry/dialect/json_text.h"
-#include "carry/dialect/json_walk.h"
 #include "carry/dialect/openai.h"
-#include "carry/dialect/splices.h"
+#include "carry/json/splices.h"
+#include "carry/json/text.h"
+#include "carry/json/walk.h"
 
 namespace thalweg::dialect {
 namespace {
@@ -17,40 +17,40 @@ constexpr std::size_t kMaxMessageBytes = 1024;  // of an endpoint's error senten
 
 enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings };
 
-constexpr NameTable<Field, 5> kFields{{{{"model", Field::kModel},
-                                        {"choices", Field::kChoices},
-                                        {"usage", Field::kUsage},
-                                        {"error", Field::kError},
-                                        {"timings", Field::kTimings}}}};
+constexpr json::NameTable<Field, 5> kFields{{{{"model", Field::kModel},
+                                              {"choices", Field::kChoices},
+                                              {"usage", Field::kUsage},
+                                              {"error", Field::kError},
+                                              {"timings", Field::kTimings}}}};
 
 enum class ChoiceField : std::uint8_t { kOther, kIndex, kDelta, kText, kLogprobs, kFinishReason };
 
-constexpr NameTable<ChoiceField, 6> kChoiceFields{{{{"index", ChoiceField::kIndex},
-                                                    {"delta", ChoiceField::kDelta},
-                                                    {"message", ChoiceField::kDelta},
-                                                    {"text", ChoiceField::kText},
-                                                    {"logprobs", ChoiceField::kLogprobs},
-                                                    {"finish_reason", ChoiceField::kFinishReason}}}};
+constexpr json::NameTable<ChoiceField, 6> kChoiceFields{{{{"index", ChoiceField::kIndex},
+                                                          {"delta", ChoiceField::kDelta},
+                                                          {"message", ChoiceField::kDelta},
+                                                          {"text", ChoiceField::kText},
+                                                          {"logprobs", ChoiceField::kLogprobs},
+                                                          {"finish_reason", ChoiceField::kFinishReason}}}};
 
 enum class Matter : std::uint8_t { kOther, kText, kTool };
 
-constexpr NameTable<Matter, 9> kMatter{{{{"content", Matter::kText},
-                                         {"refusal", Matter::kText},
-                                         {"reasoning_content", Matter::kText},
-                                         {"reasoning", Matter::kText},
-                                         {"reasoning_details", Matter::kText},
-                                         {"audio", Matter::kText},
-                                         {"images", Matter::kText},
-                                         {"tool_calls", Matter::kTool},
-                                         {"function_call", Matter::kTool}}}};
+constexpr json::NameTable<Matter, 9> kMatter{{{{"content", Matter::kText},
+                                               {"refusal", Matter::kText},
+                                               {"reasoning_content", Matter::kText},
+                                               {"reasoning", Matter::kText},
+                                               {"reasoning_details", Matter::kText},
+                                               {"audio", Matter::kText},
+                                               {"images", Matter::kText},
+                                               {"tool_calls", Matter::kTool},
+                                               {"function_call", Matter::kTool}}}};
 
 enum class Count : std::uint8_t { kOther, kInput, kOutput, kCached, kInputDetails, kOutputDetails };
 
-constexpr NameTable<Count, 5> kCounts{{{{"prompt_tokens", Count::kInput},
-                                        {"completion_tokens", Count::kOutput},
-                                        {"prompt_cache_hit_tokens", Count::kCached},
-                                        {"prompt_tokens_details", Count::kInputDetails},
-                                        {"completion_tokens_details", Count::kOutputDetails}}}};
+constexpr json::NameTable<Count, 5> kCounts{{{{"prompt_tokens", Count::kInput},
+                                              {"completion_tokens", Count::kOutput},
+                                              {"prompt_cache_hit_tokens", Count::kCached},
+                                              {"prompt_tokens_details", Count::kInputDetails},
+                                              {"completion_tokens_details", Count::kOutputDetails}}}};
 
 }  // namespace
 
@@ -68,11 +68,11 @@ struct OpenAiAnswer::Impl {
   Duration prefill_time{};
   std::string error_message;
   AnswerFold fold;
-  SlicedBody whole;
+  json::SlicedBody whole;
 
   // Of the object being read.
-  JsonWalk walk;
-  Splices splices;
+  json::Walk walk;
+  json::Splices splices;
   std::string storage;
   inference::FrameFacts facts;
   unsigned seen = 0;  // fields that may stand once
@@ -82,14 +82,14 @@ struct OpenAiAnswer::Impl {
   bool has_usage = false;        // an object
   inference::Usage counted;      // what it says
   bool of_one_choice = false;    // it stands beside llama.cpp's `timings`
-  JsonSpan usage_member;         // empty where there is none
+  json::Span usage_member;       // empty where there is none
   std::size_t before_usage = 0;  // end of the member before it, 0 when it is the first
   std::size_t behind_usage = 0;  // beginning of the member behind it, 0 when it is the last
   std::size_t last_end = 0;      // of the member read last
   const char* fault = nullptr;   // valid JSON, but not the dialect
 
   Result<void> read_object(std::string_view text);
-  bool read_member(const JsonMember& member);
+  bool read_member(const json::Member& member);
   bool read_choice(std::size_t position);
   bool read_delta();
   bool read_matter(bool& found);
@@ -116,7 +116,7 @@ void OpenAiAnswer::begin(const inference::Request& request, std::string_view sho
   impl.wants_usage = request.wants_usage_frame;
   impl.folds = folds;
   impl.quoted_model.clear();
-  append_quoted(impl.quoted_model, shown_model);
+  json::append_quoted(impl.quoted_model, shown_model);
   impl.finished.assign(request.choices, false);
   impl.unfinished = request.choices;
   impl.usage = {};
@@ -143,7 +143,7 @@ Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::str
     if (!impl.folds) out += frame.raw;
     return read;
   }
-  const std::string_view data = without_space(frame.data);
+  const std::string_view data = json::without_space(frame.data);
   // Clients fail on both. llama-server v0.5.0 begins the stream of a completion of several prompts with `null`.
   if (data.empty() || data == "null") {
     read.withheld = true;
@@ -159,7 +159,7 @@ Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::str
   auto object = impl.read_object(frame.data);
   if (!object) {
     if (!error_event) return std::unexpected(std::move(object.error()));
-    impl.error_message = cut_at(data, kMaxMessageBytes);
+    impl.error_message = json::cut_at(data, kMaxMessageBytes);
     impl.facts = {};
     impl.splices.clear();
     impl.has_usage = false;
@@ -208,7 +208,7 @@ Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
   return impl.facts;
 }
 
-const SlicedBody& OpenAiAnswer::whole() const {
+const json::SlicedBody& OpenAiAnswer::whole() const {
   return impl_->whole;
 }
 
@@ -246,11 +246,11 @@ Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
   const auto malformed = [&](std::string_view why) {
     return fail(ErrorCode::kUpstreamFailed, fmt::format("the endpoint's answer is not valid: {}", why));
   };
-  if (!walk.start(text, JsonWalk::Rules::kEndpoint)) return malformed(walk.fault());
-  if (const JsonKind kind = walk.next(); kind != JsonKind::kObject) {
-    return malformed(kind == JsonKind::kNone ? "no JSON object" : "JSON, but no object");
+  if (!walk.start(text, json::Walk::Rules::kEndpoint)) return malformed(walk.fault());
+  if (const json::Kind kind = walk.next(); kind != json::Kind::kObject) {
+    return malformed(kind == json::Kind::kNone ? "no JSON object" : "JSON, but no object");
   }
-  if (!walk.object([this](const JsonMember& member) { return read_member(member); }) || !walk.end()) {
+  if (!walk.object([this](const json::Member& member) { return read_member(member); }) || !walk.end()) {
     return malformed(fault != nullptr ? std::string(fault) : walk.fault());
   }
   if (counted.reported) add_usage();
@@ -276,7 +276,7 @@ void OpenAiAnswer::Impl::add_usage() {
   }
 }
 
-bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
+bool OpenAiAnswer::Impl::read_member(const json::Member& member) {
   const Field field = kFields.find(member.name, Field::kOther);
   if (!usage_member.empty() && behind_usage == 0) behind_usage = member.begin;
   if (field != Field::kOther) {
@@ -284,7 +284,7 @@ bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
     if ((seen & bit) != 0) return refuse("a field that tells the answer's meaning stands in it twice");
     seen |= bit;
   }
-  const JsonKind kind = walk.next();
+  const json::Kind kind = walk.next();
   bool read = false;
   switch (field) {
     case Field::kModel: {
@@ -294,9 +294,9 @@ bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
       break;
     }
     case Field::kChoices:
-      if (kind == JsonKind::kNull) {
+      if (kind == json::Kind::kNull) {
         read = walk.skip();
-      } else if (kind == JsonKind::kArray) {
+      } else if (kind == json::Kind::kArray) {
         has_choices = true;
         read = walk.array([this] { return read_choice(choice_count++); });
       } else {
@@ -304,7 +304,7 @@ bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
       }
       break;
     case Field::kUsage:
-      read = kind == JsonKind::kObject ? read_usage() : walk.skip();
+      read = kind == json::Kind::kObject ? read_usage() : walk.skip();
       usage_member = {.begin = member.begin, .end = walk.offset()};
       before_usage = last_end;
       break;
@@ -312,7 +312,7 @@ bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
       read = read_error();
       break;
     case Field::kTimings:
-      read = kind == JsonKind::kObject ? read_timings() : walk.skip();
+      read = kind == json::Kind::kObject ? read_timings() : walk.skip();
       break;
     case Field::kOther:
       read = walk.skip();
@@ -323,32 +323,32 @@ bool OpenAiAnswer::Impl::read_member(const JsonMember& member) {
 }
 
 bool OpenAiAnswer::Impl::read_choice(std::size_t position) {
-  if (walk.next() != JsonKind::kObject) return refuse("a choice that is no object");
+  if (walk.next() != json::Kind::kObject) return refuse("a choice that is no object");
   auto index = static_cast<std::int64_t>(position);
   std::string_view reason;
-  const bool read = walk.object([&](const JsonMember& member) {
+  const bool read = walk.object([&](const json::Member& member) {
     const ChoiceField field = kChoiceFields.find(member.name, ChoiceField::kOther);
-    const JsonKind kind = walk.next();
+    const json::Kind kind = walk.next();
     switch (field) {
       case ChoiceField::kIndex: {
-        if (kind != JsonKind::kNumber) return walk.skip();
+        if (kind != json::Kind::kNumber) return walk.skip();
         std::string_view raw;
         if (!walk.number(raw)) return false;
-        index = integer_of(raw).value_or(index);
+        index = json::integer_of(raw).value_or(index);
         return true;
       }
       case ChoiceField::kDelta:
-        return kind == JsonKind::kObject ? read_delta() : walk.skip();
+        return kind == json::Kind::kObject ? read_delta() : walk.skip();
       case ChoiceField::kText:
         return read_matter(facts.text);
       case ChoiceField::kLogprobs:
-        if (kind != JsonKind::kNull) facts.text = true;
+        if (kind != json::Kind::kNull) facts.text = true;
         return walk.skip();
       case ChoiceField::kFinishReason: {
-        if (kind != JsonKind::kString) return walk.skip();
-        JsonText text;
+        if (kind != json::Kind::kString) return walk.skip();
+        json::Text text;
         if (!walk.string(text)) return false;
-        reason = meaning(text, storage);
+        reason = json::meaning(text, storage);
         return true;
       }
       case ChoiceField::kOther:
@@ -374,7 +374,7 @@ void OpenAiAnswer::Impl::finish_choice(std::int64_t index, std::string_view reas
 }
 
 bool OpenAiAnswer::Impl::read_delta() {
-  return walk.object([this](const JsonMember& member) {
+  return walk.object([this](const json::Member& member) {
     switch (kMatter.find(member.name, Matter::kOther)) {
       case Matter::kText:
         return read_matter(facts.text);
@@ -390,19 +390,19 @@ bool OpenAiAnswer::Impl::read_delta() {
 // Sets `found` for a value that says something: neither null nor false, no empty string and no empty array.
 bool OpenAiAnswer::Impl::read_matter(bool& found) {
   switch (walk.next()) {
-    case JsonKind::kString: {
-      JsonText text;
+    case json::Kind::kString: {
+      json::Text text;
       if (!walk.string(text)) return false;
       if (!text.raw.empty()) found = true;
       return true;
     }
-    case JsonKind::kArray:
+    case json::Kind::kArray:
       return walk.array([&] {
         found = true;
         return walk.skip();
       });
-    case JsonKind::kNull:
-    case JsonKind::kFalse:
+    case json::Kind::kNull:
+    case json::Kind::kFalse:
       return walk.skip();
     default:
       found = true;
@@ -412,7 +412,7 @@ bool OpenAiAnswer::Impl::read_matter(bool& found) {
 
 bool OpenAiAnswer::Impl::read_usage() {
   has_usage = true;
-  return walk.object([this](const JsonMember& member) {
+  return walk.object([this](const json::Member& member) {
     switch (kCounts.find(member.name, Count::kOther)) {
       case Count::kInput:
         return read_count(counted.input_tokens, true);
@@ -432,17 +432,17 @@ bool OpenAiAnswer::Impl::read_usage() {
 }
 
 bool OpenAiAnswer::Impl::read_details(std::string_view name, std::uint64_t& count) {
-  if (walk.next() != JsonKind::kObject) return walk.skip();
+  if (walk.next() != json::Kind::kObject) return walk.skip();
   return walk.object(
-      [&](const JsonMember& member) { return member.name == name ? read_count(count, false) : walk.skip(); });
+      [&](const json::Member& member) { return member.name == name ? read_count(count, false) : walk.skip(); });
 }
 
 // `main`: a count that makes a report of the object.
 bool OpenAiAnswer::Impl::read_count(std::uint64_t& count, bool main) {
-  if (walk.next() != JsonKind::kNumber) return walk.skip();
+  if (walk.next() != json::Kind::kNumber) return walk.skip();
   std::string_view raw;
   if (!walk.number(raw)) return false;
-  const auto integer = integer_of(raw);
+  const auto integer = json::integer_of(raw);
   if (!integer || *integer < 0) return true;
   count = static_cast<std::uint64_t>(*integer);
   if (main) counted.reported = true;
@@ -452,26 +452,26 @@ bool OpenAiAnswer::Impl::read_count(std::uint64_t& count, bool main) {
 bool OpenAiAnswer::Impl::read_error() {
   const auto keep = [this](std::string_view sentence) {
     facts.error = true;
-    error_message = cut_at(sentence, kMaxMessageBytes);
+    error_message = json::cut_at(sentence, kMaxMessageBytes);
   };
   switch (walk.next()) {
-    case JsonKind::kString: {
-      JsonText text;
+    case json::Kind::kString: {
+      json::Text text;
       if (!walk.string(text)) return false;
-      if (!text.raw.empty()) keep(meaning(text, storage));
+      if (!text.raw.empty()) keep(json::meaning(text, storage));
       return true;
     }
-    case JsonKind::kObject:
+    case json::Kind::kObject:
       keep("");
-      return walk.object([&](const JsonMember& member) {
-        if (member.name != "message" || walk.next() != JsonKind::kString) return walk.skip();
-        JsonText text;
+      return walk.object([&](const json::Member& member) {
+        if (member.name != "message" || walk.next() != json::Kind::kString) return walk.skip();
+        json::Text text;
         if (!walk.string(text)) return false;
-        keep(meaning(text, storage));
+        keep(json::meaning(text, storage));
         return true;
       });
-    case JsonKind::kNull:
-    case JsonKind::kFalse:
+    case json::Kind::kNull:
+    case json::Kind::kFalse:
       return walk.skip();
     default:
       keep("");
@@ -480,15 +480,15 @@ bool OpenAiAnswer::Impl::read_error() {
 }
 
 bool OpenAiAnswer::Impl::read_timings() {
-  return walk.object([this](const JsonMember& member) {
+  return walk.object([this](const json::Member& member) {
     if (member.name == "predicted_n") of_one_choice = true;
     const bool tokens = member.name == "prompt_n";
     const bool millis = member.name == "prompt_ms";
-    if ((!tokens && !millis) || walk.next() != JsonKind::kNumber) return walk.skip();
+    if ((!tokens && !millis) || walk.next() != json::Kind::kNumber) return walk.skip();
     std::string_view raw;
     if (!walk.number(raw)) return false;
     constexpr double kLongest = 1e9;  // 1e9 ms, eleven days: what is above is a lie or a mistake
-    const double value = double_of(raw);
+    const double value = json::double_of(raw);
     if (!(value >= 0 && value <= kLongest)) return true;
     if (tokens) prefill_tokens = static_cast<std::uint64_t>(value);
     if (millis) prefill_time = Duration(static_cast<std::int64_t>(value * 1e6));

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "carry/dialect/openai.h"
-#include "carry/dialect/padded_test.h"
-#include "carry/dialect/random_json_test.h"
 #include "carry/http/sse.h"
+#include "carry/json/padded_test.h"
+#include "carry/json/random_test.h"
 
 namespace thalweg::dialect {
 namespace {
@@ -39,7 +39,7 @@ Told read_stream(OpenAiAnswer& answer, std::string_view stream, std::size_t piec
   Told told;
   http::SseReader reader(1 << 20);
   for (std::size_t at = 0; at < stream.size(); at += piece) {
-    const Padded padded(stream.substr(at, piece));
+    const json::Padded padded(stream.substr(at, piece));
     reader.feed(padded.view());
     http::SseFrame frame;
     for (;;) {
@@ -217,7 +217,7 @@ TEST(OpenAiAnswer, KeepsUsageFromACallerWhoDidNotAsk) {
 
 // The law behind the table above: what is left is the object without its usage.
 TEST(OpenAiAnswer, CutsUsageOutOfAnyObject) {
-  RandomJson random(fresh_seed());
+  json::RandomJson random(json::fresh_seed());
   OpenAiAnswer answer;
   for (int i = 0; i < 3000; ++i) {
     std::vector<std::string> members;
@@ -237,7 +237,7 @@ TEST(OpenAiAnswer, CutsUsageOutOfAnyObject) {
     expected.erase("usage");
     if (expected.contains("model")) expected["model"] = "shown";
 
-    const Padded padded(text);
+    const json::Padded padded(text);
     http::SseFrame frame{.raw = padded.view(),
                          .data = padded.view(),
                          .has_data = true,
@@ -349,7 +349,7 @@ TEST(OpenAiAnswer, ReadsWholeAnswersAndPassesThemOn) {
   };
   OpenAiAnswer answer;
   for (const WholeCase& test : cases) {
-    const Padded padded(test.body);
+    const json::Padded padded(test.body);
     answer.begin(request_of(Surface::kOpenAiChat, false), "shown", false);
     const auto read = answer.read_whole(padded.view());
     EXPECT_EQ(read ? words_of(*read) : "fault: " + read.error().message, test.facts) << test.body;
@@ -518,7 +518,7 @@ TEST(OpenAiAnswer, FoldsNothingOutOfAStreamWithoutChoices) {
 
 // The law of folding: whatever way a text is cut into frames, the folded answer is the whole text.
 TEST(OpenAiAnswer, FoldsAnyCutOfATextToTheText) {
-  RandomJson random(fresh_seed());
+  json::RandomJson random(json::fresh_seed());
   for (int i = 0; i < 300; ++i) {
     std::string content;
     std::string arguments;

@@ -6,9 +6,9 @@
 #include <cctype>
 
 #include "base/text.h"
-#include "carry/dialect/cold_json.h"
-#include "carry/dialect/json_text.h"
 #include "carry/dialect/openai.h"
+#include "carry/json/text.h"
+#include "carry/json/tree.h"
 
 namespace thalweg::dialect {
 namespace {
@@ -40,17 +40,17 @@ std::string_view code_of(ErrorCode code) {
 std::string error_object(std::string_view message, std::string_view type, std::string_view parameter,
                          std::string_view code) {
   std::string out = "{\"error\":{\"message\":";
-  append_quoted(out, message);
+  json::append_quoted(out, message);
   out += ",\"type\":";
-  append_quoted(out, type);
+  json::append_quoted(out, type);
   out += ",\"param\":";
   if (parameter.empty()) {
     out += "null";
   } else {
-    append_quoted(out, parameter);
+    json::append_quoted(out, parameter);
   }
   out += ",\"code\":";
-  append_quoted(out, code);
+  json::append_quoted(out, code);
   out += "}}";
   return out;
 }
@@ -76,7 +76,7 @@ void append_if_string(std::string& out, const nlohmann::ordered_json& object, co
 // {"detail":...}.
 Refusal read_refusal(std::string_view body) {
   Refusal refusal;
-  const auto tree = read_tree(body.substr(0, kMaxReadRefusal));
+  const auto tree = json::read_tree(body.substr(0, kMaxReadRefusal));
   if (!tree || !tree->is_object()) {
     append_lower(refusal.message, body.substr(0, 4 * kMaxPassedText));
     return refusal;
@@ -201,7 +201,7 @@ std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKin
     return error_object(fmt::format("the endpoint {} refused its own key", endpoint_name), type_of(502), {},
                         name_of(ErrorCode::kUpstreamRefused));
   }
-  const auto tree = read_tree(body);
+  const auto tree = json::read_tree(body);
   if (tree && tree->is_object()) {
     const auto error = tree->find("error");
     if (error != tree->end() && error->is_object() && error->contains("message")) {
@@ -212,16 +212,16 @@ std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKin
     for (const char* name : {"message", "error", "detail"}) {
       const auto text = tree->find(name);
       if (text == tree->end() || !text->is_string()) continue;
-      return error_object(cut_at(text->get_ref<const std::string&>(), kMaxPassedText), type_of(status), {},
+      return error_object(json::cut_at(text->get_ref<const std::string&>(), kMaxPassedText), type_of(status), {},
                           code_of(ErrorCode::kUpstreamRefused));
     }
   }
   std::string_view code = name_of(ErrorCode::kUpstreamRefused);
   if (kind == RefusalKind::kContext) code = code_of(ErrorCode::kContextExceeded);
   if (kind == RefusalKind::kContent) code = code_of(ErrorCode::kContentRejected);
-  std::string_view text = cut_at(body, kMaxPassedText);
+  std::string_view text = json::cut_at(body, kMaxPassedText);
   if (!is_valid_utf8(text)) text = {};
-  std::string message(without_space(text));
+  std::string message(json::without_space(text));
   if (message.empty()) message = fmt::format("the endpoint {} answered with status {}", endpoint_name, status);
   return error_object(message, type_of(status), {}, code);
 }

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "carry/dialect/cold_json.h"
-#include "carry/dialect/json_text.h"
 #include "carry/dialect/openai.h"
+#include "carry/json/text.h"
+#include "carry/json/tree.h"
 
 namespace thalweg::dialect {
 namespace {
@@ -30,7 +30,7 @@ bool is_true(const Json* value) {
 
 void append_model(std::string& out, std::string_view name) {
   out += "{\"id\":";
-  append_quoted(out, name);
+  json::append_quoted(out, name);
   // `created` is required by clients' types; there is no honest date to give.
   out += ",\"object\":\"model\",\"created\":0,\"owned_by\":\"thalweg\"}";
 }
@@ -66,7 +66,7 @@ std::string model_body(std::string_view name) {
 }
 
 Result<std::vector<ToldModel>> read_models(std::string_view body) {
-  const auto tree = read_tree(body);
+  const auto tree = json::read_tree(body);
   if (!tree) return fail(ErrorCode::kUpstreamFailed, "the endpoint's list of models is not JSON");
   const Json* list = tree->is_array() ? &*tree : member(*tree, "data");  // Together sends the bare array
   if (list == nullptr || !list->is_array()) {
@@ -82,7 +82,7 @@ Result<std::vector<ToldModel>> read_models(std::string_view body) {
 }
 
 Result<ToldEngine> read_engine_props(std::string_view body) {
-  const auto tree = read_tree(body);
+  const auto tree = json::read_tree(body);
   if (!tree || !tree->is_object()) return fail(ErrorCode::kUpstreamFailed, "the engine's /props is not a JSON object");
   ToldEngine told;
   if (const Json* caps = member(*tree, "chat_template_caps")) {

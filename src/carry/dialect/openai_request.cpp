@@ -2,18 +2,18 @@
 // Members that were absent go right behind `model`, which is always there, so that most bodies leave as three slices.
 #include <fmt/format.h>
 
-#include "carry/dialect/json_text.h"
 #include "carry/dialect/openai.h"
 #include "carry/dialect/request_body.h"
-#include "carry/dialect/splices.h"
+#include "carry/json/splices.h"
+#include "carry/json/text.h"
 
 namespace thalweg::dialect {
 
 struct OpenAiRequest::Impl {
   std::string_view text;
   RequestBody body;
-  Splices splices;
-  SlicedBody sliced;
+  json::Splices splices;
+  json::SlicedBody sliced;
   std::string quoted_model;
   std::string added;  // members that were absent, each with a comma before it
 
@@ -24,7 +24,7 @@ struct OpenAiRequest::Impl {
   void cap_value(const Value& value, std::uint32_t cap);
   void forbid_storage();
   void set_true(const Value& value) {
-    if (value.kind != JsonKind::kTrue) splices.replace(value.span) += "true";
+    if (value.kind != json::Kind::kTrue) splices.replace(value.span) += "true";
   }
 };
 
@@ -44,8 +44,8 @@ std::string_view OpenAiRequest::fault_parameter() const {
   return impl_->body.fault_parameter();
 }
 
-const SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::string_view upstream_model,
-                                          const placement::Obligations& obligations) {
+const json::SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::string_view upstream_model,
+                                                const placement::Obligations& obligations) {
   Impl& impl = *impl_;
   const RequestBody& body = impl.body;
   const inference::Request& request = body.request();
@@ -62,8 +62,8 @@ const SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::string_
   if (obligations.no_storage) impl.forbid_storage();
 
   impl.quoted_model.clear();
-  append_quoted(impl.quoted_model, upstream_model);
-  const JsonSpan model = body.model.span;
+  json::append_quoted(impl.quoted_model, upstream_model);
+  const json::Span model = body.model.span;
   if (!impl.added.empty() || impl.text.substr(model.begin, model.end - model.begin) != impl.quoted_model) {
     std::string& written = impl.splices.replace(model);
     written += impl.quoted_model;
@@ -99,7 +99,7 @@ void OpenAiRequest::Impl::ask_for_usage() {
 }
 
 void OpenAiRequest::Impl::cap_value(const Value& value, std::uint32_t cap) {
-  if (value.kind == JsonKind::kNumber && (value.number < 0 || value.number > cap)) {
+  if (value.kind == json::Kind::kNumber && (value.number < 0 || value.number > cap)) {
     fmt::format_to(std::back_inserter(splices.replace(value.span)), "{}", cap);
   }
 }
@@ -109,9 +109,9 @@ void OpenAiRequest::Impl::cap_output(std::uint32_t cap) {
   cap_value(body.max_completion_tokens, cap);
   cap_value(body.n_predict, cap);  // llama-server takes it before the others
   const bool chat = body.request().surface == inference::Surface::kOpenAiChat;
-  if (body.max_tokens.kind == JsonKind::kNumber) return;
-  if (chat && body.max_completion_tokens.kind == JsonKind::kNumber) return;
-  if (body.max_tokens.kind == JsonKind::kNull) {
+  if (body.max_tokens.kind == json::Kind::kNumber) return;
+  if (chat && body.max_completion_tokens.kind == json::Kind::kNumber) return;
+  if (body.max_tokens.kind == json::Kind::kNull) {
     fmt::format_to(std::back_inserter(splices.replace(body.max_tokens.span)), "{}", cap);
   } else {
     fmt::format_to(std::back_inserter(added), ",\"max_tokens\":{}", cap);
@@ -121,7 +121,7 @@ void OpenAiRequest::Impl::cap_output(std::uint32_t cap) {
 void OpenAiRequest::Impl::forbid_storage() {
   if (!body.store.present()) {
     added += ",\"store\":false";
-  } else if (body.store.kind != JsonKind::kFalse) {
+  } else if (body.store.kind != json::Kind::kFalse) {
     splices.replace(body.store.span) += "false";
   }
 }

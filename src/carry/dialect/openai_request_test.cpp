@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "carry/dialect/openai.h"
-#include "carry/dialect/padded_test.h"
-#include "carry/dialect/random_json_test.h"
 #include "carry/dialect/request_body.h"
+#include "carry/json/padded_test.h"
+#include "carry/json/random_test.h"
 
 namespace thalweg::dialect {
 namespace {
@@ -33,7 +33,7 @@ std::string needs_of(const inference::Request& request) {
 
 // What a request body says: "parameter: message" of its refusal, else its features that differ from a plain request's.
 std::string reading_of(Surface surface, std::string_view body) {
-  const Padded padded(body);
+  const json::Padded padded(body);
   OpenAiRequest reader;
   if (const auto read = reader.parse(surface, padded.view()); !read) {
     EXPECT_EQ(read.error().code, ErrorCode::kInvalidRequest);
@@ -247,7 +247,7 @@ TEST(OpenAiRequest, ReadsCompletions) {
 TEST(OpenAiRequest, RefusesWhatIsNoJsonObjectAndNamesTheByte) {
   const std::string depth = [] {
     std::string deep = R"({"model":"m","messages":[{"role":"user"}],"x":)";
-    return deep + std::string(kMaxJsonDepth - 1, '[') + std::string(kMaxJsonDepth - 1, ']') + "}";
+    return deep + std::string(json::kMaxDepth - 1, '[') + std::string(json::kMaxDepth - 1, ']') + "}";
   }();
   std::string too_deep = depth;
   too_deep.insert(too_deep.find("[[["), "[");
@@ -285,10 +285,10 @@ TEST(OpenAiRequest, FindsADuplicateAmongAHundredThousandNames) {
 }
 
 TEST(OpenAiRequest, IsReusedWithoutMemoryOfTheLastBody) {
-  const Padded rich(with(
+  const json::Padded rich(with(
       R"("n":2,"stream":true,"stream_options":{"include_usage":true},"tools":[{"type":"function"}],"max_tokens":3,"store":true)"));
-  const Padded wrong(R"({"model":"m","messages":5})");
-  const Padded plain(with(R"("x":1)"));
+  const json::Padded wrong(R"({"model":"m","messages":5})");
+  const json::Padded plain(with(R"("x":1)"));
   OpenAiRequest reader;
   ASSERT_TRUE(reader.parse(Surface::kOpenAiChat, rich.view()));
   ASSERT_FALSE(reader.parse(Surface::kOpenAiChat, wrong.view()));
@@ -309,11 +309,11 @@ struct EditCase {
 void expect_edits(Surface surface, EndpointKind kind, const placement::Obligations& obligations,
                   const std::vector<EditCase>& cases) {
   for (const EditCase& test : cases) {
-    const Padded padded(test.body);
+    const json::Padded padded(test.body);
     OpenAiRequest reader;
     const auto read = reader.parse(surface, padded.view());
     ASSERT_TRUE(read) << read.error().message << "\n" << test.body;
-    const SlicedBody& sliced = reader.body_for(kind, "up", obligations);
+    const json::SlicedBody& sliced = reader.body_for(kind, "up", obligations);
     EXPECT_EQ(sliced.joined(), test.edited);
     EXPECT_EQ(sliced.size(), test.edited.size());
     EXPECT_EQ(reader.body_for(kind, "up", obligations).joined(), test.edited) << "the second time";
@@ -412,7 +412,7 @@ TEST(OpenAiRequest, CarriesOutObligations) {
 }
 
 TEST(OpenAiRequest, QuotesTheEndpointsNameOfTheModel) {
-  const Padded body(with(R"("x":1)"));
+  const json::Padded body(with(R"("x":1)"));
   OpenAiRequest reader;
   ASSERT_TRUE(reader.parse(Surface::kOpenAiChat, body.view()));
   const std::string name = "a\"b\\c\n/\xC3\xA9";
@@ -449,7 +449,7 @@ Json expected_edit(const std::string& body, EndpointKind kind, const placement::
 
 // The law of splicing: the caller's members stay in their order and, but for the values of the list, byte for byte.
 TEST(OpenAiRequest, ChangesNothingBesideTheClosedList) {
-  RandomJson random(fresh_seed());
+  json::RandomJson random(json::fresh_seed());
   static const std::vector<std::string> kEditable = {
       "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "store"};
   for (int i = 0; i < 4000; ++i) {
@@ -486,11 +486,11 @@ TEST(OpenAiRequest, ChangesNothingBesideTheClosedList) {
     const auto kind = random.chance(50) ? EndpointKind::kEngine : EndpointKind::kOpenAi;
     const placement::Obligations obligations{.output_cap = random.chance(40) ? 100U : 0U,
                                              .no_storage = random.chance(30)};
-    const Padded padded(body);
+    const json::Padded padded(body);
     OpenAiRequest reader;
     const auto read = reader.parse(Surface::kOpenAiChat, padded.view());
     ASSERT_TRUE(read) << read.error().message << "\n" << body;
-    const SlicedBody& sliced = reader.body_for(kind, "up", obligations);
+    const json::SlicedBody& sliced = reader.body_for(kind, "up", obligations);
     const std::string edited = sliced.joined();
 
     const Json tree = Json::parse(edited);

@@ -35,28 +35,28 @@ enum class Field : std::uint8_t {
   kPrefill,
 };
 
-constexpr NameTable<Field, 22> kFields{{{{"model", Field::kModel},
-                                         {"messages", Field::kMessages},
-                                         {"prompt", Field::kPrompt},
-                                         {"stream", Field::kStream},
-                                         {"stream_options", Field::kStreamOptions},
-                                         {"n", Field::kN},
-                                         {"n_cmpl", Field::kNCmpl},
-                                         {"best_of", Field::kBestOf},
-                                         {"max_tokens", Field::kMaxTokens},
-                                         {"max_completion_tokens", Field::kMaxCompletionTokens},
-                                         {"n_predict", Field::kNPredict},
-                                         {"tools", Field::kTools},
-                                         {"functions", Field::kFunctions},
-                                         {"web_search_options", Field::kWebSearchOptions},
-                                         {"response_format", Field::kResponseFormat},
-                                         {"modalities", Field::kModalities},
-                                         {"audio", Field::kAudio},
-                                         {"logprobs", Field::kLogprobs},
-                                         {"top_logprobs", Field::kTopLogprobs},
-                                         {"store", Field::kStore},
-                                         {"continue_final_message", Field::kPrefill},
-                                         {"add_generation_prompt", Field::kPrefill}}}};
+constexpr json::NameTable<Field, 22> kFields{{{{"model", Field::kModel},
+                                               {"messages", Field::kMessages},
+                                               {"prompt", Field::kPrompt},
+                                               {"stream", Field::kStream},
+                                               {"stream_options", Field::kStreamOptions},
+                                               {"n", Field::kN},
+                                               {"n_cmpl", Field::kNCmpl},
+                                               {"best_of", Field::kBestOf},
+                                               {"max_tokens", Field::kMaxTokens},
+                                               {"max_completion_tokens", Field::kMaxCompletionTokens},
+                                               {"n_predict", Field::kNPredict},
+                                               {"tools", Field::kTools},
+                                               {"functions", Field::kFunctions},
+                                               {"web_search_options", Field::kWebSearchOptions},
+                                               {"response_format", Field::kResponseFormat},
+                                               {"modalities", Field::kModalities},
+                                               {"audio", Field::kAudio},
+                                               {"logprobs", Field::kLogprobs},
+                                               {"top_logprobs", Field::kTopLogprobs},
+                                               {"store", Field::kStore},
+                                               {"continue_final_message", Field::kPrefill},
+                                               {"add_generation_prompt", Field::kPrefill}}}};
 
 }  // namespace
 
@@ -77,13 +77,13 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
     fault_parameter_.clear();
     return fail(ErrorCode::kInvalidRequest, fmt::format("the request body is not valid JSON: {}", walk_.fault()));
   };
-  if (!walk_.start(body, JsonWalk::Rules::kCaller)) return malformed();
-  if (const JsonKind kind = walk_.next(); kind != JsonKind::kObject) {
+  if (!walk_.start(body, json::Walk::Rules::kCaller)) return malformed();
+  if (const json::Kind kind = walk_.next(); kind != json::Kind::kObject) {
     if (!walk_.skip() || !walk_.end()) return malformed();
     return fail(ErrorCode::kInvalidRequest,
                 fmt::format("the request body must be a JSON object, but it is {}", name_of(kind)));
   }
-  if (!walk_.object([this](const JsonMember& member) { return read_member(member); }) || !walk_.end()) {
+  if (!walk_.object([this](const json::Member& member) { return read_member(member); }) || !walk_.end()) {
     return malformed();
   }
 
@@ -92,7 +92,7 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
   return {};
 }
 
-bool RequestBody::read_member(const JsonMember& member) {
+bool RequestBody::read_member(const json::Member& member) {
   const bool chat = surface_ == inference::Surface::kOpenAiChat;
   switch (kFields.find(member.name, Field::kOther)) {
     case Field::kModel:
@@ -151,9 +151,9 @@ void RequestBody::finish_features() {
   if (chat && !has_messages_) blame("messages", missing("messages"));
   if (!chat && !has_prompt_) blame("prompt", missing("prompt"));
 
-  if (stream.kind == JsonKind::kTrue) request_.delivery = inference::Delivery::kStream;
+  if (stream.kind == json::Kind::kTrue) request_.delivery = inference::Delivery::kStream;
   request_.wants_usage_frame =
-      request_.delivery == inference::Delivery::kStream && include_usage.kind == JsonKind::kTrue;
+      request_.delivery == inference::Delivery::kStream && include_usage.kind == json::Kind::kTrue;
 
   const auto n = static_cast<std::uint64_t>(std::max<std::int64_t>({1, n_value_.number, n_cmpl_.number}));
   if (n > kMaxChoices || prompts_ > kMaxChoices || n * prompts_ > kMaxChoices) {
@@ -168,25 +168,25 @@ void RequestBody::finish_features() {
       std::max<std::int64_t>({0, max_tokens.number, max_completion_tokens.number, n_predict.number});
   request_.max_output_tokens =
       static_cast<std::uint32_t>(std::min<std::int64_t>(output, std::numeric_limits<std::uint32_t>::max()));
-  if (logprobs_.kind == JsonKind::kTrue || top_logprobs_.number > 0) need(Capability::kLogprobs);
-  if (store.kind == JsonKind::kTrue) need(Capability::kStorage);
+  if (logprobs_.kind == json::Kind::kTrue || top_logprobs_.number > 0) need(Capability::kLogprobs);
+  if (store.kind == json::Kind::kTrue) need(Capability::kStorage);
   request_.estimated_input_tokens = inference::estimate_tokens(request_.prompt_bytes);
 }
 
 bool RequestBody::read_model() {
   model = open_value();
-  if (model.kind != JsonKind::kString) return skip_wrong_type("model", "a string");
-  JsonText text;
+  if (model.kind != json::Kind::kString) return skip_wrong_type("model", "a string");
+  json::Text text;
   if (!walk_.string(text)) return false;
   model.span.end = walk_.offset();
-  request_.model = meaning(text, model_storage_);
+  request_.model = json::meaning(text, model_storage_);
   if (request_.model.empty()) blame("model", "you must provide a model parameter");
   return true;
 }
 
 bool RequestBody::read_flag(std::string_view name, Value& value) {
   value = open_value();
-  if (value.kind != JsonKind::kTrue && !is_null_or(JsonKind::kFalse, value.kind)) {
+  if (value.kind != json::Kind::kTrue && !is_null_or(json::Kind::kFalse, value.kind)) {
     return skip_wrong_type(std::string(name), "a boolean");
   }
   if (!walk_.skip()) return false;
@@ -196,16 +196,16 @@ bool RequestBody::read_flag(std::string_view name, Value& value) {
 
 bool RequestBody::read_integer(std::string_view name, Value& value, std::int64_t least) {
   value = open_value();
-  if (!is_null_or(JsonKind::kNumber, value.kind)) return skip_wrong_type(std::string(name), "an integer");
-  if (value.kind == JsonKind::kNull) {
+  if (!is_null_or(json::Kind::kNumber, value.kind)) return skip_wrong_type(std::string(name), "an integer");
+  if (value.kind == json::Kind::kNull) {
     if (!walk_.skip()) return false;
   } else {
     std::string_view raw;
     if (!walk_.number(raw)) return false;
-    const auto integer = integer_of(raw);
+    const auto integer = json::integer_of(raw);
     if (!integer) {
-      blame(std::string(name),
-            fmt::format("Invalid type for '{}': expected an integer, but got {} instead.", name, cut_at(raw, 32)));
+      blame(std::string(name), fmt::format("Invalid type for '{}': expected an integer, but got {} instead.", name,
+                                           json::cut_at(raw, 32)));
     } else if (*integer < least) {
       blame(std::string(name),
             fmt::format("Invalid '{}': expected a value >= {}, but got {} instead.", name, least, *integer));
@@ -218,9 +218,9 @@ bool RequestBody::read_integer(std::string_view name, Value& value, std::int64_t
 
 bool RequestBody::read_stream_options() {
   stream_options = open_value();
-  if (!is_null_or(JsonKind::kObject, stream_options.kind)) return skip_wrong_type("stream_options", "an object");
+  if (!is_null_or(json::Kind::kObject, stream_options.kind)) return skip_wrong_type("stream_options", "an object");
   const bool read =
-      stream_options.kind == JsonKind::kNull ? walk_.skip() : walk_.object([this](const JsonMember& member) {
+      stream_options.kind == json::Kind::kNull ? walk_.skip() : walk_.object([this](const json::Member& member) {
         stream_options_empty = false;
         if (member.name == "include_usage") return read_flag("stream_options.include_usage", include_usage);
         return walk_.skip();
@@ -231,28 +231,28 @@ bool RequestBody::read_stream_options() {
 }
 
 bool RequestBody::read_response_format() {
-  const JsonKind kind = walk_.next();
-  if (!is_null_or(JsonKind::kObject, kind)) return skip_wrong_type("response_format", "an object");
-  if (kind == JsonKind::kNull) return walk_.skip();
-  return walk_.object([this](const JsonMember& member) {
+  const json::Kind kind = walk_.next();
+  if (!is_null_or(json::Kind::kObject, kind)) return skip_wrong_type("response_format", "an object");
+  if (kind == json::Kind::kNull) return walk_.skip();
+  return walk_.object([this](const json::Member& member) {
     if (member.name != "type") return walk_.skip();
-    if (walk_.next() != JsonKind::kString) return skip_wrong_type("response_format.type", "a string");
-    JsonText text;
+    if (walk_.next() != json::Kind::kString) return skip_wrong_type("response_format.type", "a string");
+    json::Text text;
     if (!walk_.string(text)) return false;
-    if (meaning(text, storage_) != "text") need(Capability::kJsonSchema);
+    if (json::meaning(text, storage_) != "text") need(Capability::kJsonSchema);
     return true;
   });
 }
 
 bool RequestBody::read_modalities() {
-  const JsonKind kind = walk_.next();
-  if (!is_null_or(JsonKind::kArray, kind)) return skip_wrong_type("modalities", "an array of strings");
-  if (kind == JsonKind::kNull) return walk_.skip();
+  const json::Kind kind = walk_.next();
+  if (!is_null_or(json::Kind::kArray, kind)) return skip_wrong_type("modalities", "an array of strings");
+  if (kind == json::Kind::kNull) return walk_.skip();
   return walk_.array([this] {
-    if (walk_.next() != JsonKind::kString) return skip_wrong_type("modalities", "an array of strings");
-    JsonText text;
+    if (walk_.next() != json::Kind::kString) return skip_wrong_type("modalities", "an array of strings");
+    json::Text text;
     if (!walk_.string(text)) return false;
-    const std::string_view modality = meaning(text, storage_);
+    const std::string_view modality = json::meaning(text, storage_);
     if (modality != "text") {
       need(modality == "audio" ? Capability::kAudio : modality == "image" ? Capability::kImages : Capability::kFiles);
     }
@@ -263,14 +263,14 @@ bool RequestBody::read_modalities() {
 // An integer here: even 0 asks for the log probability of the token taken.
 bool RequestBody::read_completion_logprobs() {
   if (!read_integer("logprobs", logprobs_, 0)) return false;
-  if (logprobs_.kind == JsonKind::kNumber) need(Capability::kLogprobs);
+  if (logprobs_.kind == json::Kind::kNumber) need(Capability::kLogprobs);
   return true;
 }
 
 bool RequestBody::read_need_by_presence(std::string_view name, inference::Capability capability) {
-  const JsonKind kind = walk_.next();
-  if (!is_null_or(JsonKind::kObject, kind)) return skip_wrong_type(std::string(name), "an object");
-  if (kind == JsonKind::kObject) need(capability);
+  const json::Kind kind = walk_.next();
+  if (!is_null_or(json::Kind::kObject, kind)) return skip_wrong_type(std::string(name), "an object");
+  if (kind == json::Kind::kObject) need(capability);
   return walk_.skip();
 }
 
@@ -279,13 +279,13 @@ std::string RequestBody::missing(std::string_view parameter) {
 }
 
 Value RequestBody::open_value() {
-  const JsonKind kind = walk_.next();
+  const json::Kind kind = walk_.next();
   return {.kind = kind, .span = {walk_.offset(), walk_.offset()}, .number = 0};
 }
 
 // Reads on, so that a fault of the JSON itself, which comes first for the caller, is still found.
 bool RequestBody::skip_wrong_type(std::string parameter, std::string_view expected) {
-  const JsonKind kind = walk_.next();
+  const json::Kind kind = walk_.next();
   std::string message =
       fmt::format("Invalid type for '{}': expected {}, but got {} instead.", parameter, expected, name_of(kind));
   blame(std::move(parameter), std::move(message));

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "carry/dialect/json_text.h"
-#include "carry/dialect/json_walk.h"
+#include "carry/json/text.h"
+#include "carry/json/walk.h"
 #include "decide/inference/request.h"
 
 namespace thalweg::dialect {
@@ -18,10 +18,10 @@ inline constexpr std::uint64_t kMaxChoices = 4096;
 
 /// A member's value, where it stands; kNone when it is absent.
 struct Value {
-  JsonKind kind = JsonKind::kNone;
-  JsonSpan span;
+  json::Kind kind = json::Kind::kNone;
+  json::Span span;
   std::int64_t number = 0;  // for integers
-  bool present() const { return kind != JsonKind::kNone; }
+  bool present() const { return kind != json::Kind::kNone; }
 };
 
 class RequestBody {
@@ -45,7 +45,7 @@ class RequestBody {
   bool ends_with_assistant = false;  // the last message is the assistant's, without tool calls
 
  private:
-  bool read_member(const JsonMember& member);
+  bool read_member(const json::Member& member);
   bool read_model();
   bool read_flag(std::string_view name, Value& value);
   bool read_integer(std::string_view name, Value& value, std::int64_t least);
@@ -69,12 +69,12 @@ class RequestBody {
 
   static std::string missing(std::string_view parameter);
   Value open_value();
-  bool is_null_or(JsonKind wanted, JsonKind kind) const { return kind == wanted || kind == JsonKind::kNull; }
+  bool is_null_or(json::Kind wanted, json::Kind kind) const { return kind == wanted || kind == json::Kind::kNull; }
   bool skip_wrong_type(std::string parameter, std::string_view expected);
   void blame(std::string parameter, std::string message);
   void need(inference::Capability capability) { request_.needs.add(capability); }
 
-  JsonWalk walk_;
+  json::Walk walk_;
   inference::Surface surface_ = inference::Surface::kOpenAiChat;
   inference::Request request_;
   std::string model_storage_;

@@ -13,30 +13,30 @@ using inference::Capability;
 
 enum class MessageField : std::uint8_t { kOther, kRole, kContent, kToolCalls, kFunctionCall, kAudio };
 
-constexpr NameTable<MessageField, 5> kMessageFields{{{{"role", MessageField::kRole},
-                                                      {"content", MessageField::kContent},
-                                                      {"tool_calls", MessageField::kToolCalls},
-                                                      {"function_call", MessageField::kFunctionCall},
-                                                      {"audio", MessageField::kAudio}}}};
+constexpr json::NameTable<MessageField, 5> kMessageFields{{{{"role", MessageField::kRole},
+                                                            {"content", MessageField::kContent},
+                                                            {"tool_calls", MessageField::kToolCalls},
+                                                            {"function_call", MessageField::kFunctionCall},
+                                                            {"audio", MessageField::kAudio}}}};
 
 // What a content part is, by its type and by the member that carries its matter.
 enum class Part : std::uint8_t { kText, kImage, kAudio, kFile };
 
-constexpr NameTable<Part, 5> kPartTypes{{{{"text", Part::kText},
-                                          {"refusal", Part::kText},
-                                          {"image_url", Part::kImage},
-                                          {"input_audio", Part::kAudio},
-                                          {"file", Part::kFile}}}};
+constexpr json::NameTable<Part, 5> kPartTypes{{{{"text", Part::kText},
+                                                {"refusal", Part::kText},
+                                                {"image_url", Part::kImage},
+                                                {"input_audio", Part::kAudio},
+                                                {"file", Part::kFile}}}};
 
-constexpr NameTable<Part, 9> kPartMatter{{{{"image_url", Part::kImage},
-                                           {"image", Part::kImage},
-                                           {"input_image", Part::kImage},
-                                           {"input_audio", Part::kAudio},
-                                           {"audio_url", Part::kAudio},
-                                           {"file", Part::kFile},
-                                           {"input_file", Part::kFile},
-                                           {"video_url", Part::kFile},
-                                           {"input_video", Part::kFile}}}};
+constexpr json::NameTable<Part, 9> kPartMatter{{{{"image_url", Part::kImage},
+                                                 {"image", Part::kImage},
+                                                 {"input_image", Part::kImage},
+                                                 {"input_audio", Part::kAudio},
+                                                 {"audio_url", Part::kAudio},
+                                                 {"file", Part::kFile},
+                                                 {"input_file", Part::kFile},
+                                                 {"video_url", Part::kFile},
+                                                 {"input_video", Part::kFile}}}};
 
 // A token number stands for about four bytes of text, so that bytes and tokens keep their usual ratio
 // (estimate_tokens).
@@ -46,7 +46,7 @@ constexpr std::uint64_t kBytesOfToken = 4;
 
 bool RequestBody::read_messages() {
   has_messages_ = true;
-  if (walk_.next() != JsonKind::kArray) return skip_wrong_type("messages", "an array of objects");
+  if (walk_.next() != json::Kind::kArray) return skip_wrong_type("messages", "an array of objects");
   std::size_t count = 0;
   if (!walk_.array([&] { return read_message(count++); })) return false;
   if (count == 0) {
@@ -58,13 +58,13 @@ bool RequestBody::read_messages() {
 
 bool RequestBody::read_message(std::size_t index) {
   ends_with_assistant = false;
-  if (walk_.next() != JsonKind::kObject) return skip_wrong_type(fmt::format("messages[{}]", index), "an object");
+  if (walk_.next() != json::Kind::kObject) return skip_wrong_type(fmt::format("messages[{}]", index), "an object");
   bool has_role = false;
   bool assistant = false;
   bool calls_tools = false;
-  const bool read = walk_.object([&](const JsonMember& member) {
+  const bool read = walk_.object([&](const json::Member& member) {
     const MessageField field = kMessageFields.find(member.name, MessageField::kOther);
-    const JsonKind kind = walk_.next();
+    const json::Kind kind = walk_.next();
     switch (field) {
       case MessageField::kRole:
         has_role = true;
@@ -72,20 +72,20 @@ bool RequestBody::read_message(std::size_t index) {
       case MessageField::kContent:
         return read_content(index);
       case MessageField::kToolCalls: {
-        if (!is_null_or(JsonKind::kArray, kind)) {
+        if (!is_null_or(json::Kind::kArray, kind)) {
           return skip_wrong_type(fmt::format("messages[{}].tool_calls", index), "an array of objects");
         }
-        if (kind == JsonKind::kNull) return walk_.skip();
+        if (kind == json::Kind::kNull) return walk_.skip();
         return walk_.array([&] {
           calls_tools = true;
           return count_text();
         });
       }
       case MessageField::kFunctionCall:
-        if (kind != JsonKind::kNull) calls_tools = true;
+        if (kind != json::Kind::kNull) calls_tools = true;
         return count_text();
       case MessageField::kAudio:
-        if (kind != JsonKind::kNull) need(Capability::kAudio);
+        if (kind != json::Kind::kNull) need(Capability::kAudio);
         return walk_.skip();
       case MessageField::kOther:
         break;
@@ -103,11 +103,11 @@ bool RequestBody::read_message(std::size_t index) {
 }
 
 bool RequestBody::read_role(std::size_t index, bool& assistant) {
-  if (walk_.next() != JsonKind::kString) return skip_wrong_type(fmt::format("messages[{}].role", index), "a string");
-  JsonText text;
+  if (walk_.next() != json::Kind::kString) return skip_wrong_type(fmt::format("messages[{}].role", index), "a string");
+  json::Text text;
   if (!walk_.string(text)) return false;
   request_.prompt_bytes += text.meant_bytes;
-  const std::string_view role = meaning(text, storage_);
+  const std::string_view role = json::meaning(text, storage_);
   assistant = role == "assistant";
   if (role == "tool" || role == "function") need(Capability::kTools);
   return true;
@@ -115,10 +115,10 @@ bool RequestBody::read_role(std::size_t index, bool& assistant) {
 
 bool RequestBody::read_content(std::size_t index) {
   switch (walk_.next()) {
-    case JsonKind::kString:
-    case JsonKind::kNull:
+    case json::Kind::kString:
+    case json::Kind::kNull:
       return count_text();
-    case JsonKind::kArray: {
+    case json::Kind::kArray: {
       std::size_t part = 0;
       return walk_.array([&] { return read_part(index, part++); });
     }
@@ -131,25 +131,25 @@ bool RequestBody::read_part(std::size_t index, std::size_t part) {
   const auto parameter = [&](std::string_view behind) {
     return fmt::format("messages[{}].content[{}]{}", index, part, behind);
   };
-  if (walk_.next() != JsonKind::kObject) return skip_wrong_type(parameter(""), "an object");
+  if (walk_.next() != json::Kind::kObject) return skip_wrong_type(parameter(""), "an object");
   const auto need_part = [this](Part kind) {
     if (kind == Part::kImage) need(Capability::kImages);
     if (kind == Part::kAudio) need(Capability::kAudio);
     if (kind == Part::kFile) need(Capability::kFiles);
   };
   bool has_type = false;
-  const bool read = walk_.object([&](const JsonMember& member) {
+  const bool read = walk_.object([&](const json::Member& member) {
     if (member.name == "type") {
       has_type = true;
-      if (walk_.next() != JsonKind::kString) return skip_wrong_type(parameter(".type"), "a string");
-      JsonText text;
+      if (walk_.next() != json::Kind::kString) return skip_wrong_type(parameter(".type"), "a string");
+      json::Text text;
       if (!walk_.string(text)) return false;
-      need_part(kPartTypes.find(meaning(text, storage_), Part::kFile));
+      need_part(kPartTypes.find(json::meaning(text, storage_), Part::kFile));
       return true;
     }
     const Part matter = kPartMatter.find(member.name, Part::kText);
     if (matter == Part::kText) return count_text();
-    if (walk_.next() != JsonKind::kNull) need_part(matter);
+    if (walk_.next() != json::Kind::kNull) need_part(matter);
     return walk_.skip();
   });
   if (!read) return false;
@@ -160,9 +160,9 @@ bool RequestBody::read_part(std::size_t index, std::size_t part) {
 bool RequestBody::read_prompt() {
   has_prompt_ = true;
   switch (walk_.next()) {
-    case JsonKind::kString:
+    case json::Kind::kString:
       return count_text();
-    case JsonKind::kArray:
+    case json::Kind::kArray:
       return read_prompts();
     default:
       return skip_wrong_type("prompt", "a string, an array of strings or an array of token numbers");
@@ -173,13 +173,13 @@ bool RequestBody::read_prompt() {
 // together.
 bool RequestBody::read_prompts() {
   std::uint64_t count = 0;
-  JsonKind first = JsonKind::kNone;
+  json::Kind first = json::Kind::kNone;
   const bool read = walk_.array([&] {
-    const JsonKind kind = walk_.next();
+    const json::Kind kind = walk_.next();
     if (count++ == 0) first = kind;
-    if (kind == first && kind == JsonKind::kString) return count_text();
-    if (kind == first && kind == JsonKind::kArray) return read_token_list();
-    if (kind == first && kind == JsonKind::kNumber) {
+    if (kind == first && kind == json::Kind::kString) return count_text();
+    if (kind == first && kind == json::Kind::kArray) return read_token_list();
+    if (kind == first && kind == json::Kind::kNumber) {
       request_.prompt_bytes += kBytesOfToken;
       return walk_.skip();
     }
@@ -190,35 +190,35 @@ bool RequestBody::read_prompts() {
   if (count == 0)
     blame("prompt",
           "Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead.");
-  prompts_ = first == JsonKind::kNumber ? 1 : std::max<std::uint64_t>(1, count);
+  prompts_ = first == json::Kind::kNumber ? 1 : std::max<std::uint64_t>(1, count);
   return true;
 }
 
 bool RequestBody::read_token_list() {
   return walk_.array([&] {
-    if (walk_.next() != JsonKind::kNumber) return skip_wrong_type("prompt", "token numbers in an array of arrays");
+    if (walk_.next() != json::Kind::kNumber) return skip_wrong_type("prompt", "token numbers in an array of arrays");
     request_.prompt_bytes += kBytesOfToken;
     return walk_.skip();
   });
 }
 
 bool RequestBody::read_tools() {
-  const JsonKind kind = walk_.next();
-  if (!is_null_or(JsonKind::kArray, kind)) return skip_wrong_type("tools", "an array of objects");
-  if (kind == JsonKind::kNull) return walk_.skip();
+  const json::Kind kind = walk_.next();
+  if (!is_null_or(json::Kind::kArray, kind)) return skip_wrong_type("tools", "an array of objects");
+  if (kind == json::Kind::kNull) return walk_.skip();
   const std::size_t begin = walk_.offset();
   std::size_t count = 0;
   const bool read = walk_.array([&] {
     const std::size_t index = count++;
-    if (walk_.next() != JsonKind::kObject) return skip_wrong_type(fmt::format("tools[{}]", index), "an object");
+    if (walk_.next() != json::Kind::kObject) return skip_wrong_type(fmt::format("tools[{}]", index), "an object");
     bool has_type = false;
-    const bool read_tool = walk_.object([&](const JsonMember& member) {
+    const bool read_tool = walk_.object([&](const json::Member& member) {
       if (member.name != "type") return walk_.skip();
       has_type = true;
-      if (walk_.next() != JsonKind::kString) return skip_wrong_type(fmt::format("tools[{}].type", index), "a string");
-      JsonText text;
+      if (walk_.next() != json::Kind::kString) return skip_wrong_type(fmt::format("tools[{}].type", index), "a string");
+      json::Text text;
       if (!walk_.string(text)) return false;
-      const std::string_view type = meaning(text, storage_);
+      const std::string_view type = json::meaning(text, storage_);
       need(type == "function" || type == "custom" ? Capability::kTools : Capability::kHostedTools);
       return true;
     });
@@ -235,9 +235,9 @@ bool RequestBody::read_tools() {
 }
 
 bool RequestBody::read_functions() {
-  const JsonKind kind = walk_.next();
-  if (!is_null_or(JsonKind::kArray, kind)) return skip_wrong_type("functions", "an array of objects");
-  if (kind == JsonKind::kNull) return walk_.skip();
+  const json::Kind kind = walk_.next();
+  if (!is_null_or(json::Kind::kArray, kind)) return skip_wrong_type("functions", "an array of objects");
+  if (kind == json::Kind::kNull) return walk_.skip();
   const std::size_t begin = walk_.offset();
   bool any = false;
   const bool read = walk_.array([&] {
@@ -254,15 +254,15 @@ bool RequestBody::read_functions() {
 
 bool RequestBody::count_text() {
   switch (walk_.next()) {
-    case JsonKind::kString: {
-      JsonText text;
+    case json::Kind::kString: {
+      json::Text text;
       if (!walk_.string(text)) return false;
       request_.prompt_bytes += text.meant_bytes;
       return true;
     }
-    case JsonKind::kObject:
-      return walk_.object([this](const JsonMember&) { return count_text(); });
-    case JsonKind::kArray:
+    case json::Kind::kObject:
+      return walk_.object([this](const json::Member&) { return count_text(); });
+    case json::Kind::kArray:
       return walk_.array([this] { return count_text(); });
     default:
       return walk_.skip();

@@ -294,7 +294,7 @@ void Exchange::dispatch() {
   folded_bytes_ = 0;
   sse_.reset();
   answer_.begin(request, model.name, request.delivery == inference::Delivery::kWhole);
-  const dialect::SlicedBody& body = parsed_.body_for(kind, model.upstream_name, permit_->obligations());
+  const json::SlicedBody& body = parsed_.body_for(kind, model.upstream_name, permit_->obligations());
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {
     worker_.shard.timers().start(timers_[static_cast<std::size_t>(flight::Timer::kTotal)], timeouts_.total, *this,
                                  static_cast<std::uint32_t>(flight::Timer::kTotal));

@@ -10,33 +10,35 @@
 #include <string_view>
 #include <vector>
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
-enum class JsonKind : std::uint8_t { kObject, kArray, kString, kNumber, kTrue, kFalse, kNull, kNone };
+enum class Kind : std::uint8_t { kObject, kArray, kString, kNumber, kTrue, kFalse, kNull, kNone };
 /// "an object", "a string"... as error sentences say it.
-std::string_view name_of(JsonKind kind);
+std::string_view name_of(Kind kind);
 
 /// A string as it stands in the text.
-struct JsonText {
+struct Text {
   std::string_view raw;         // between the quotes
   std::size_t meant_bytes = 0;  // of UTF-8 once unescaped
   bool escaped = false;         // raw is not what it means
 };
 
 /// A member of an object, given before its value is read.
-struct JsonMember {
+struct Member {
   std::string_view name;  // unescaped; valid until the walk reads on
   std::size_t begin = 0;  // offset of the name's opening quote
 };
 
 /// The text's bytes between two offsets.
-struct JsonSpan {
+struct Span {
   std::size_t begin = 0;
   std::size_t end = 0;
   bool empty() const { return begin == end; }
 };
 
-class JsonWalk {
+inline constexpr std::size_t kMaxDepth = 128;
+
+class Walk {
  public:
   enum class Rules : std::uint8_t {
     kCaller,    // equal keys in one object and lone surrogates are refused
@@ -47,11 +49,11 @@ class JsonWalk {
   bool start(std::string_view text, Rules rules);
 
   /// Passes whitespace and tells what comes next; kNone at the end or before a byte that begins no value.
-  JsonKind next() {
+  Kind next() {
     pass_space();
-    return cursor_ < end_ ? kind_of(*cursor_) : JsonKind::kNone;
+    return cursor_ < end_ ? kind_of(*cursor_) : Kind::kNone;
   }
-  /// Reads the object that next() told of. `on_member(const JsonMember&)` must read or skip exactly the member's value,
+  /// Reads the object that next() told of. `on_member(const Member&)` must read or skip exactly the member's value,
   /// before which the walk stands, and return true; it returns false to stop, as does every function here after a
   /// fault.
   template <class OnMember>
@@ -59,7 +61,7 @@ class JsonWalk {
   /// Reads an array likewise; `on_element()` must read or skip one value.
   template <class OnElement>
   bool array(OnElement&& on_element);
-  bool string(JsonText& text);
+  bool string(Text& text);
   bool number(std::string_view& raw);
   /// Reads any value, validating all of it.
   bool skip();
@@ -74,7 +76,7 @@ class JsonWalk {
   std::size_t fault_offset() const { return fault_offset_; }
 
  private:
-  static JsonKind kind_of(char first);
+  static Kind kind_of(char first);
   void pass_space() {
     while (cursor_ < end_ && (*cursor_ == ' ' || *cursor_ == '\n' || *cursor_ == '\t' || *cursor_ == '\r')) ++cursor_;
   }
@@ -88,12 +90,12 @@ class JsonWalk {
     return false;
   }
   bool enter();
-  bool read_name(std::size_t first_key, JsonMember& member);
+  bool read_name(std::size_t first_key, Member& member);
   bool note_key(std::size_t first_key, std::string_view name, std::size_t offset);
   bool check_many_keys(std::size_t first_key);
   bool stop_at_duplicate(std::string_view name, std::size_t offset);
   std::string_view name_at(std::size_t offset, std::string& storage) const;
-  bool long_string(JsonText& text);
+  bool long_string(Text& text);
   const char* pass_escape(const char* p, std::size_t& meant_bytes);
   bool literal(std::string_view word);
   void forget_keys();
@@ -112,14 +114,14 @@ class JsonWalk {
 };
 
 template <class OnMember>
-bool JsonWalk::object(OnMember&& on_member) {
+bool Walk::object(OnMember&& on_member) {
   if (!enter()) return false;
   const std::size_t first_key = keys_.size();
   if (at('}')) {
     ++cursor_;
   } else {
     for (;;) {
-      JsonMember member;
+      Member member;
       if (!read_name(first_key, member) || !on_member(member)) return false;
       if (at(',')) {
         ++cursor_;
@@ -140,7 +142,7 @@ bool JsonWalk::object(OnMember&& on_member) {
 }
 
 template <class OnElement>
-bool JsonWalk::array(OnElement&& on_element) {
+bool Walk::array(OnElement&& on_element) {
   if (!enter()) return false;
   if (at(']')) {
     ++cursor_;
@@ -162,4 +164,4 @@ bool JsonWalk::array(OnElement&& on_element) {
   return true;
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

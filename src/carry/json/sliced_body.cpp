@@ -1,6 +1,6 @@
-#include "carry/dialect/openai.h"
+#include "carry/json/sliced_body.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 std::string SlicedBody::joined() const {
   std::string whole;
@@ -9,4 +9,4 @@ std::string SlicedBody::joined() const {
   return whole;
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -1,10 +1,10 @@
-#include "carry/dialect/json_text.h"
+#include "carry/json/text.h"
 
 #include <charconv>
 #include <cmath>
 #include <limits>
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 namespace {
 
 unsigned hex_digit(char c) {
@@ -81,7 +81,7 @@ void unescape(std::string_view raw, std::string& out) {
   }
 }
 
-std::string_view meaning(const JsonText& text, std::string& storage) {
+std::string_view meaning(const Text& text, std::string& storage) {
   if (!text.escaped) return text.raw;
   unescape(text.raw, storage);
   return storage;
@@ -159,4 +159,4 @@ std::string_view without_space(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -1,10 +1,10 @@
-#include "carry/dialect/splices.h"
+#include "carry/json/splices.h"
 
 #include <algorithm>
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
-std::string& Splices::replace(JsonSpan span) {
+std::string& Splices::replace(Span span) {
   if (open_) edits_.back().written_to = written_.size();
   edits_.push_back({.span = span, .written_from = written_.size(), .written_to = written_.size()});
   open_ = true;
@@ -42,4 +42,4 @@ void Splices::append_to(std::string_view text, std::string& out) {
   each_piece(text, [&](std::string_view piece) { out += piece; });
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "carry/dialect/json_walk.h"
 #include "carry/http/message.h"
+#include "carry/json/walk.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 namespace {
 
 constexpr std::array<std::string_view, 2> kPlain = {"abcdefghijklmnopqrstuvwxyz012345",
@@ -36,14 +36,14 @@ void walk_strings(benchmark::State& state, std::span<const std::string_view> wor
     text += '"';
     text.append(http::kPadding, '\0');
   }
-  JsonWalk walk;
+  Walk walk;
   std::size_t round = 0;
   std::size_t read = 0;
   for (auto _ : state) {
     const std::string& text = texts[round++ % texts.size()];
-    JsonText found;
-    bool good = walk.start(std::string_view(text).substr(0, text.size() - http::kPadding), JsonWalk::Rules::kEndpoint);
-    good = good && walk.next() == JsonKind::kString && walk.string(found);
+    Text found;
+    bool good = walk.start(std::string_view(text).substr(0, text.size() - http::kPadding), Walk::Rules::kEndpoint);
+    good = good && walk.next() == Kind::kString && walk.string(found);
     if (!good) state.SkipWithError("not read");
     benchmark::DoNotOptimize(found.meant_bytes);
     read += text.size();
@@ -56,4 +56,4 @@ BENCHMARK_CAPTURE(walk_strings, code, kCode)->Arg(1024)->Arg(16384);
 BENCHMARK_CAPTURE(walk_strings, escaped, kEscaped)->Arg(16384);
 
 }  // namespace
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

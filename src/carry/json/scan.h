@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 constexpr std::array<bool, 256> make_short_escapes() {
   std::array<bool, 256> table{};
@@ -156,4 +156,4 @@ inline PassText best_pass_text() {
   return pass_text_portable;
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

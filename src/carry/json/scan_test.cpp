@@ -1,4 +1,4 @@
-#include "carry/dialect/json_scan.h"
+#include "carry/json/scan.h"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "carry/dialect/json_walk.h"
-#include "carry/dialect/random_json_test.h"
 #include "carry/http/message.h"
+#include "carry/json/random_test.h"
+#include "carry/json/walk.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 namespace {
 
 // Bytes at any alignment, behind them the padding, full of what would mislead, and nothing else that may be read.
@@ -98,7 +98,7 @@ std::ostream& operator<<(std::ostream& out, const Judged& judged) {
 }
 
 // RFC 8259, section 7, one byte after the other.
-Judged judged_byte_by_byte(std::string_view text, JsonWalk::Rules rules) {
+Judged judged_byte_by_byte(std::string_view text, Walk::Rules rules) {
   const auto at = [](std::string_view what, std::size_t i) {
     return std::string(what) + " at byte " + std::to_string(i);
   };
@@ -135,7 +135,7 @@ Judged judged_byte_by_byte(std::string_view text, JsonWalk::Rules rules) {
       i += 12;
       continue;
     }
-    if (first >= 0xD800 && first < 0xE000 && rules == JsonWalk::Rules::kCaller) return {at("a lone surrogate", i)};
+    if (first >= 0xD800 && first < 0xE000 && rules == Walk::Rules::kCaller) return {at("a lone surrogate", i)};
     judged.meant_bytes += first < 0x80 ? 1 : first < 0x800 ? 2 : 3;
     i += 6;
   }
@@ -150,12 +150,12 @@ TEST(JsonScan, StringsAreJudgedAsByteByByte) {
   std::size_t bad = 0;
   for (std::size_t bytes = 0; bytes <= 200; bytes += bytes < 100 ? 1 : 9) {
     for (std::size_t shift = 0; shift < 64; ++shift) {
-      const auto rules = random.chance(50) ? JsonWalk::Rules::kCaller : JsonWalk::Rules::kEndpoint;
+      const auto rules = random.chance(50) ? Walk::Rules::kCaller : Walk::Rules::kEndpoint;
       const std::string inside = random_text(random, bytes);
       const Placed text('"' + inside + (random.chance(80) ? "\"" : ""), shift);
-      JsonWalk walk;
+      Walk walk;
       ASSERT_TRUE(walk.start(text.view(), rules));
-      JsonText read;
+      Text read;
       const Judged judged =
           walk.string(read) ? Judged{"", read.raw.size(), read.meant_bytes, read.escaped} : Judged{walk.fault()};
       ASSERT_EQ(judged, judged_byte_by_byte(text.view(), rules)) << text.view();
@@ -171,4 +171,4 @@ TEST(JsonScan, StringsAreJudgedAsByteByByte) {
 }
 
 }  // namespace
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

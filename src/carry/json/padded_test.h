@@ -8,7 +8,7 @@
 
 #include "carry/http/message.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 class Padded {
  public:
@@ -24,4 +24,4 @@ class Padded {
   std::unique_ptr<char[]> bytes_;
 };
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

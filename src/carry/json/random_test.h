@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 /// A fresh seed, printed so that a failure can be run again (THALWEG_SEED).
 inline std::uint64_t fresh_seed() {
@@ -153,4 +153,4 @@ class RandomJson {
   std::mt19937_64 random_;
 };
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "carry/dialect/json_walk.h"
-#include "carry/dialect/openai.h"
+#include "carry/json/sliced_body.h"
+#include "carry/json/walk.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 class Splices {
  public:
@@ -22,8 +22,8 @@ class Splices {
 
   /// Begins a replacement of `span` (an empty one inserts); what is appended to the returned string until the next call
   /// of a function here stands in its place. Spans must not overlap.
-  std::string& replace(JsonSpan span);
-  void remove(JsonSpan span) { replace(span); }
+  std::string& replace(Span span);
+  void remove(Span span) { replace(span); }
 
   /// The changed text as slices of `text` and of strings kept here until the next change.
   void cut(std::string_view text, SlicedBody& out);
@@ -32,7 +32,7 @@ class Splices {
 
  private:
   struct Edit {
-    JsonSpan span;
+    Span span;
     std::size_t written_from = 0;  // its replacement in written_, up to the next edit's
     std::size_t written_to = 0;
   };
@@ -45,4 +45,4 @@ class Splices {
   bool open_ = false;  // the last edit's replacement may still grow
 };
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -1,4 +1,4 @@
-#include "carry/dialect/json_walk.h"
+#include "carry/json/walk.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -10,11 +10,10 @@
 #include <limits>
 
 #include "base/hash.h"
-#include "carry/dialect/json_scan.h"
-#include "carry/dialect/json_text.h"
-#include "carry/dialect/openai.h"
+#include "carry/json/scan.h"
+#include "carry/json/text.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 namespace {
 
 // Up to this many keys each new one is compared with all before it; a bigger object is sorted at its end, so that an
@@ -115,20 +114,20 @@ constexpr std::uint64_t make_key(std::uint32_t tag, std::size_t offset) {
   return static_cast<std::uint64_t>(tag) << 32 | static_cast<std::uint32_t>(offset);
 }
 
-constexpr std::array<JsonKind, 256> make_kinds() {
-  std::array<JsonKind, 256> table{};
-  for (auto& kind : table) kind = JsonKind::kNone;
-  table['{'] = JsonKind::kObject;
-  table['['] = JsonKind::kArray;
-  table['"'] = JsonKind::kString;
-  table['-'] = JsonKind::kNumber;
-  for (std::size_t c = '0'; c <= '9'; ++c) table[c] = JsonKind::kNumber;
-  table['t'] = JsonKind::kTrue;
-  table['f'] = JsonKind::kFalse;
-  table['n'] = JsonKind::kNull;
+constexpr std::array<Kind, 256> make_kinds() {
+  std::array<Kind, 256> table{};
+  for (auto& kind : table) kind = Kind::kNone;
+  table['{'] = Kind::kObject;
+  table['['] = Kind::kArray;
+  table['"'] = Kind::kString;
+  table['-'] = Kind::kNumber;
+  for (std::size_t c = '0'; c <= '9'; ++c) table[c] = Kind::kNumber;
+  table['t'] = Kind::kTrue;
+  table['f'] = Kind::kFalse;
+  table['n'] = Kind::kNull;
   return table;
 }
-constexpr std::array<JsonKind, 256> kKinds = make_kinds();
+constexpr std::array<Kind, 256> kKinds = make_kinds();
 
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -136,17 +135,17 @@ constexpr bool is_digit(char c) {
 
 }  // namespace
 
-std::string_view name_of(JsonKind kind) {
+std::string_view name_of(Kind kind) {
   static constexpr std::array<std::string_view, 8> kNames = {"an object", "an array", "a string", "a number",
                                                              "true",      "false",    "null",     "nothing"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-JsonKind JsonWalk::kind_of(char first) {
+Kind Walk::kind_of(char first) {
   return kKinds[static_cast<std::uint8_t>(first)];
 }
 
-bool JsonWalk::start(std::string_view text, Rules rules) {
+bool Walk::start(std::string_view text, Rules rules) {
   begin_ = cursor_ = text.data();
   end_ = begin_ + text.size();
   rules_ = rules;
@@ -162,24 +161,24 @@ bool JsonWalk::start(std::string_view text, Rules rules) {
 }
 
 // Memory that a body of a million names took is not kept for the next one.
-void JsonWalk::forget_keys() {
+void Walk::forget_keys() {
   constexpr std::size_t kKept = 4096;
   keys_.clear();
   if (keys_.capacity() > kKept) keys_.shrink_to_fit();
 }
 
-bool JsonWalk::enter() {
-  if (depth_ == kMaxJsonDepth) return stop("more than 128 levels of nesting", cursor_);
-  static_assert(kMaxJsonDepth == 128);
+bool Walk::enter() {
+  if (depth_ == kMaxDepth) return stop("more than 128 levels of nesting", cursor_);
+  static_assert(kMaxDepth == 128);
   ++depth_;
   ++cursor_;
   return true;
 }
 
-bool JsonWalk::read_name(std::size_t first_key, JsonMember& member) {
+bool Walk::read_name(std::size_t first_key, Member& member) {
   if (!at('"')) return stop("expected a name in double quotes", cursor_);
   member.begin = offset();
-  JsonText text;
+  Text text;
   if (!string(text)) return false;
   member.name = meaning(text, name_);
   if (rules_ == Rules::kCaller && !note_key(first_key, member.name, member.begin)) return false;
@@ -190,7 +189,7 @@ bool JsonWalk::read_name(std::size_t first_key, JsonMember& member) {
 }
 
 // Most strings are names and other short words, without escapes.
-bool JsonWalk::string(JsonText& text) {
+bool Walk::string(Text& text) {
   const char* const first = cursor_ + 1;
   const char* const p = probe_text(first);
   if (p >= end_ || *p != '"') return long_string(text);
@@ -201,7 +200,7 @@ bool JsonWalk::string(JsonText& text) {
   return true;
 }
 
-bool JsonWalk::long_string(JsonText& text) {
+bool Walk::long_string(Text& text) {
   const char* const first = cursor_ + 1;
   const char* p = first;
   std::size_t meant_bytes = 0;
@@ -228,7 +227,7 @@ bool JsonWalk::long_string(JsonText& text) {
 }
 
 // Behind the escape \\u at `p`, or null after a fault.
-const char* JsonWalk::pass_escape(const char* p, std::size_t& meant_bytes) {
+const char* Walk::pass_escape(const char* p, std::size_t& meant_bytes) {
   const char* const wrong = p;
   if (end_ - p < 2) {
     stop("a string without its closing quote", cursor_);
@@ -257,7 +256,7 @@ const char* JsonWalk::pass_escape(const char* p, std::size_t& meant_bytes) {
   return p;
 }
 
-bool JsonWalk::number(std::string_view& raw) {
+bool Walk::number(std::string_view& raw) {
   const char* const first = cursor_;
   const char* p = first;
   if (p < end_ && *p == '-') ++p;
@@ -284,7 +283,7 @@ bool JsonWalk::number(std::string_view& raw) {
   return true;
 }
 
-bool JsonWalk::literal(std::string_view word) {
+bool Walk::literal(std::string_view word) {
   if (static_cast<std::size_t>(end_ - cursor_) < word.size() || std::memcmp(cursor_, word.data(), word.size()) != 0) {
     return stop("expected a value", cursor_);
   }
@@ -292,47 +291,47 @@ bool JsonWalk::literal(std::string_view word) {
   return true;
 }
 
-bool JsonWalk::skip() {
+bool Walk::skip() {
   switch (next()) {
-    case JsonKind::kString: {
-      JsonText text;
+    case Kind::kString: {
+      Text text;
       return string(text);
     }
-    case JsonKind::kNumber: {
+    case Kind::kNumber: {
       std::string_view raw;
       return number(raw);
     }
-    case JsonKind::kTrue:
+    case Kind::kTrue:
       return literal("true");
-    case JsonKind::kFalse:
+    case Kind::kFalse:
       return literal("false");
-    case JsonKind::kNull:
+    case Kind::kNull:
       return literal("null");
-    case JsonKind::kObject:
-      return object([this](const JsonMember&) { return skip(); });
-    case JsonKind::kArray:
+    case Kind::kObject:
+      return object([this](const Member&) { return skip(); });
+    case Kind::kArray:
       return array([this] { return skip(); });
-    case JsonKind::kNone:
+    case Kind::kNone:
       break;
   }
   return stop("expected a value", cursor_);
 }
 
-bool JsonWalk::end() {
+bool Walk::end() {
   pass_space();
   if (cursor_ < end_) return stop("bytes behind the JSON value", cursor_);
   forget_keys();
   return true;
 }
 
-std::string JsonWalk::fault() const {
+std::string Walk::fault() const {
   if (!fault_name_.empty())
     return fmt::format("the name {} stands twice in one object at byte {}", fault_name_, fault_offset_);
   return fmt::format("{} at byte {}", fault_ == nullptr ? "nothing wrong" : fault_, fault_offset_);
 }
 
 // The name was read before, so a quote ends it and two bytes of any escape can be passed.
-std::string_view JsonWalk::name_at(std::size_t offset, std::string& storage) const {
+std::string_view Walk::name_at(std::size_t offset, std::string& storage) const {
   const char* const first = begin_ + offset + 1;
   const char* p = probe_text(first);
   bool escaped = false;
@@ -347,13 +346,13 @@ std::string_view JsonWalk::name_at(std::size_t offset, std::string& storage) con
   return storage;
 }
 
-bool JsonWalk::stop_at_duplicate(std::string_view name, std::size_t offset) {
+bool Walk::stop_at_duplicate(std::string_view name, std::size_t offset) {
   constexpr std::size_t kShownBytes = 64;
   append_quoted(fault_name_, cut_at(name, kShownBytes));
   return stop("", begin_ + offset);
 }
 
-bool JsonWalk::note_key(std::size_t first_key, std::string_view name, std::size_t offset) {
+bool Walk::note_key(std::size_t first_key, std::string_view name, std::size_t offset) {
   const std::uint32_t tag = quick_tag(name);
   if (keys_.size() - first_key <= kFewKeys) {
     for (std::size_t i = first_key; i < keys_.size(); ++i) {
@@ -366,7 +365,7 @@ bool JsonWalk::note_key(std::size_t first_key, std::string_view name, std::size_
   return true;
 }
 
-bool JsonWalk::check_many_keys(std::size_t first_key) {
+bool Walk::check_many_keys(std::size_t first_key) {
   if (keys_.size() - first_key <= kFewKeys + 1) return true;
   const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(first_key);
   for (auto key = begin; key != keys_.end(); ++key) {
@@ -389,4 +388,4 @@ bool JsonWalk::check_many_keys(std::size_t first_key) {
   return stop_at_duplicate(name_at(second, name_), second);
 }
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

@@ -9,14 +9,14 @@
 #include <string>
 #include <string_view>
 
-#include "carry/dialect/json_walk.h"
+#include "carry/json/walk.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 
 /// What a string of a finished walk means. A lone surrogate (endpoints only) becomes U+FFFD.
 void unescape(std::string_view raw, std::string& out);
 /// The same as a view: of the text itself where nothing is escaped, else of `storage`.
-std::string_view meaning(const JsonText& text, std::string& storage);
+std::string_view meaning(const Text& text, std::string& storage);
 
 /// Appends `text` (valid UTF-8) as a JSON string, quotes included.
 void append_quoted(std::string& out, std::string_view text);
@@ -88,4 +88,4 @@ class NameTable {
   std::array<std::size_t, kLongest + 1> begin_{};
 };
 
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json

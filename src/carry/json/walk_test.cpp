@@ -1,4 +1,4 @@
-#include "carry/dialect/json_walk.h"
+#include "carry/json/walk.h"
 
 #include <gtest/gtest.h>
 #include <simdjson.h>
@@ -7,20 +7,19 @@
 #include <set>
 #include <vector>
 
-#include "carry/dialect/json_text.h"
-#include "carry/dialect/openai.h"
-#include "carry/dialect/padded_test.h"
-#include "carry/dialect/random_json_test.h"
+#include "carry/json/padded_test.h"
+#include "carry/json/random_test.h"
+#include "carry/json/text.h"
 
-namespace thalweg::dialect {
+namespace thalweg::json {
 namespace {
 
 using namespace std::string_literals;
 
 // Empty when the text is accepted, else the fault.
-std::string fault_of(std::string_view text, JsonWalk::Rules rules = JsonWalk::Rules::kCaller) {
+std::string fault_of(std::string_view text, Walk::Rules rules = Walk::Rules::kCaller) {
   const Padded padded(text);
-  JsonWalk walk;
+  Walk walk;
   if (walk.start(padded.view(), rules) && walk.skip() && walk.end()) return "";
   return walk.fault();
 }
@@ -30,9 +29,9 @@ struct Case {
   std::string fault;
 };
 
-TEST(JsonWalk, AcceptsWhatRfc8259AllowsAndSaysWhereTheRestIsWrong) {
-  const std::string nested(kMaxJsonDepth, '[');
-  const std::string closed(kMaxJsonDepth, ']');
+TEST(Walk, AcceptsWhatRfc8259AllowsAndSaysWhereTheRestIsWrong) {
+  const std::string nested(kMaxDepth, '[');
+  const std::string closed(kMaxDepth, ']');
   const std::vector<Case> cases = {
       {"{}", ""},
       {"[]", ""},
@@ -111,16 +110,16 @@ TEST(JsonWalk, AcceptsWhatRfc8259AllowsAndSaysWhereTheRestIsWrong) {
   for (const Case& test : cases) EXPECT_EQ(fault_of(test.text), test.fault) << test.text.substr(0, 80);
 }
 
-TEST(JsonWalk, TakesFromEndpointsWhatItCannotChange) {
-  EXPECT_EQ(fault_of("{\"a\":1,\"a\":2}", JsonWalk::Rules::kEndpoint), "");
-  EXPECT_EQ(fault_of("\"\\ud83d\"", JsonWalk::Rules::kEndpoint), "");
-  EXPECT_EQ(fault_of("\"\xED\xA0\x80\"", JsonWalk::Rules::kEndpoint), "invalid UTF-8 at byte 1");
-  const std::string deepest = std::string(kMaxJsonDepth, '[') + std::string(kMaxJsonDepth, ']');
-  EXPECT_EQ(fault_of(deepest, JsonWalk::Rules::kEndpoint), "");
-  EXPECT_EQ(fault_of("[" + deepest + "]", JsonWalk::Rules::kEndpoint), "more than 128 levels of nesting at byte 128");
+TEST(Walk, TakesFromEndpointsWhatItCannotChange) {
+  EXPECT_EQ(fault_of("{\"a\":1,\"a\":2}", Walk::Rules::kEndpoint), "");
+  EXPECT_EQ(fault_of("\"\\ud83d\"", Walk::Rules::kEndpoint), "");
+  EXPECT_EQ(fault_of("\"\xED\xA0\x80\"", Walk::Rules::kEndpoint), "invalid UTF-8 at byte 1");
+  const std::string deepest = std::string(kMaxDepth, '[') + std::string(kMaxDepth, ']');
+  EXPECT_EQ(fault_of(deepest, Walk::Rules::kEndpoint), "");
+  EXPECT_EQ(fault_of("[" + deepest + "]", Walk::Rules::kEndpoint), "more than 128 levels of nesting at byte 128");
 }
 
-TEST(JsonWalk, FindsOneDuplicateAmongManyNamesWhereverItStands) {
+TEST(Walk, FindsOneDuplicateAmongManyNamesWhereverItStands) {
   for (const std::size_t count : {2U, 16U, 17U, 18U, 19U, 40U, 3000U}) {
     for (const std::size_t first : {std::size_t{0}, count / 2}) {
       std::string text = "[{";
@@ -137,7 +136,7 @@ TEST(JsonWalk, FindsOneDuplicateAmongManyNamesWhereverItStands) {
 }
 
 // Names chosen so that the cheap tag of small objects is the same for all of them: only the middle differs.
-TEST(JsonWalk, ComparesNamesAndNotTheirHashes) {
+TEST(Walk, ComparesNamesAndNotTheirHashes) {
   std::string text = "{";
   for (int i = 0; i < 2000; ++i) text += "\"aaaaaaaa" + std::to_string(10000 + i) + "bbbbbbbb\":0,";
   EXPECT_EQ(fault_of(text + "\"c\":0}"), "");
@@ -189,7 +188,7 @@ struct Oracle : nlohmann::json_sax<nlohmann::json> {
   }
 };
 
-TEST(JsonWalk, AgreesWithTwoIndependentReaders) {
+TEST(Walk, AgreesWithTwoIndependentReaders) {
   RandomJson random(fresh_seed());
   simdjson::dom::parser simd;
   int accepted = 0;
@@ -200,11 +199,11 @@ TEST(JsonWalk, AgreesWithTwoIndependentReaders) {
     Oracle oracle;
     nlohmann::json::sax_parse(text, &oracle);
     if (oracle.unsure || text.starts_with("\xEF\xBB\xBF")) continue;
-    const bool expected = oracle.valid && !oracle.duplicate && oracle.deepest <= kMaxJsonDepth;
+    const bool expected = oracle.valid && !oracle.duplicate && oracle.deepest <= kMaxDepth;
     const std::string fault = fault_of(text);
     ASSERT_EQ(fault.empty(), expected) << fault << "\n" << text;
     if (!fault.starts_with("a lone surrogate")) {
-      ASSERT_EQ(fault_of(text, JsonWalk::Rules::kEndpoint).empty(), oracle.valid) << fault << "\n" << text;
+      ASSERT_EQ(fault_of(text, Walk::Rules::kEndpoint).empty(), oracle.valid) << fault << "\n" << text;
     }
     // simdjson refuses integers beyond 64 bits and nothing else that is valid here.
     const auto dom = simd.parse(simdjson::padded_string(text));
@@ -219,24 +218,24 @@ TEST(JsonWalk, AgreesWithTwoIndependentReaders) {
   EXPECT_LT(accepted, kTexts);
 }
 
-TEST(JsonWalk, EveryPrefixOfATextIsRefused) {
+TEST(Walk, EveryPrefixOfATextIsRefused) {
   const std::string text =
       R"({"a":[1,-2.5e+3,"x\u00e9\ud83d\ude00\n",true,false,null,{"b":{}}],"cdefghijklmnopqrstuvwxyz":""})";
   ASSERT_EQ(fault_of(text), "");
   for (std::size_t i = 0; i < text.size(); ++i) EXPECT_NE(fault_of(text.substr(0, i)), "") << text.substr(0, i);
 }
 
-TEST(JsonText, MeansWhatAnIndependentReaderReads) {
+TEST(Text, MeansWhatAnIndependentReaderReads) {
   RandomJson random(fresh_seed());
   std::string storage;
   for (int i = 0; i < 5000; ++i) {
     const std::string text = random.string();
     const std::string expected = nlohmann::json::parse(text).get<std::string>();
     const Padded padded(text);
-    JsonWalk walk;
-    ASSERT_TRUE(walk.start(padded.view(), JsonWalk::Rules::kCaller));
-    ASSERT_EQ(walk.next(), JsonKind::kString);
-    JsonText read;
+    Walk walk;
+    ASSERT_TRUE(walk.start(padded.view(), Walk::Rules::kCaller));
+    ASSERT_EQ(walk.next(), Kind::kString);
+    Text read;
     ASSERT_TRUE(walk.string(read));
     EXPECT_EQ(meaning(read, storage), expected);
     EXPECT_EQ(read.meant_bytes, expected.size());
@@ -246,7 +245,7 @@ TEST(JsonText, MeansWhatAnIndependentReaderReads) {
   }
 }
 
-TEST(JsonText, ReadsIntegersHoweverTheyAreWritten) {
+TEST(Text, ReadsIntegersHoweverTheyAreWritten) {
   EXPECT_EQ(integer_of("0"), 0);
   EXPECT_EQ(integer_of("-1"), -1);
   EXPECT_EQ(integer_of("16.0"), 16);
@@ -260,4 +259,4 @@ TEST(JsonText, ReadsIntegersHoweverTheyAreWritten) {
 }
 
 }  // namespace
-}  // namespace thalweg::dialect
+}  // namespace thalweg::json
