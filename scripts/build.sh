@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/step.sh
 preset=$1 tests=$2
 shift 2
+. scripts/folder.sh
 scripts/configure.sh "$preset" "$tests"
-case $preset in release) folder=build ;; *) folder=build-$preset ;; esac
 # Always asked: only ninja knows whether there is anything to do (its dry run can't tell, since CMake globs the sources).
 STEP_SILENT_MS=1000 step thalweg "building ${*:-everything} in $folder" ninja -C "$folder" -j "$(nproc)" "$@"

@@ -38,7 +38,8 @@ if ready; then exit; fi
 rm -rf "$clients"
 mkdir -p "$clients/node"
 
-"$(python_with_venv)" -m venv "$clients/python"
+python=$(python_with_venv)
+"$python" -m venv "$clients/python"
 retry "$clients/python/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --no-deps --only-binary=:all: \
   --require-hashes --requirement tests/e2e/requirements.lock
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/step.sh
 preset=$1 tests=$2
 
-case $preset in release) folder=build ;; *) folder=build-$preset ;; esac
+. scripts/folder.sh
 options=()
 if [[ $preset != fuzz ]]; then
   with_tests=OFF

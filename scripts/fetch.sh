@@ -46,14 +46,15 @@ fetch_wheel() {
     --requirement "$4/requirements.txt" --dest "$4" || die "$1 $2 could not be fetched from PyPI" "pip's own words are above"
 }
 
-# fetch_npm NAME VERSION SHA256: prints the path of the package's tarball, fetched unless it is there.
+# fetch_npm NAME VERSION SHA256: prints the path of the package's tarball, fetched unless it is there. Each command says
+# what to do when it fails, since `set -e` does not hold in the $(...) that this is called in.
 fetch_npm() {
   local file
   file="$DOWNLOADS/$(sed 's/^@//; s,/,-,g' <<<"$1")-$2.tgz"
   if [[ ! -f $file ]]; then
-    mkdir -p "$DOWNLOADS/npm.$$"
+    mkdir -p "$DOWNLOADS/npm.$$" || die "the folder $DOWNLOADS can't be written to"
     retry npm pack --ignore-scripts --pack-destination "$DOWNLOADS/npm.$$" "$1@$2" >&2 || die "$1@$2 could not be fetched from the npm registry" "npm's own words are above"
-    mv "$DOWNLOADS/npm.$$/$(basename "$file")" "$file"
+    mv "$DOWNLOADS/npm.$$/$(basename "$file")" "$file" || die "$1@$2 was fetched but could not be put at $file"
     rm -rf "$DOWNLOADS/npm.$$"
   fi
   check_sha256 "$file" "$3"

@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/pins.sh
 . scripts/step.sh
-mapfile -t files < <(scripts/changed.sh '*.cpp' '*.h')
-((${#files[@]} > 0)) || { line format "no C++ file changed"; exit; }
+changed=$(scripts/changed.sh '*.cpp' '*.h')  # a list that could not be made is not an empty one
+[[ -n $changed ]] || { line format "no C++ file changed"; exit; }
+mapfile -t files <<<"$changed"
 if [[ -n ${FIX:-} ]]; then
   clang-format-19 -i "${files[@]}"
   line format "formatted ${#files[@]} files"

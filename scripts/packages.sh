@@ -49,9 +49,23 @@ if ((EUID != 0)); then
   as_root=(sudo -n)
 fi
 
+# sudo clears the environment, and with it the proxy without which apt may reach nothing. A file carries it, readable by this user
+# and root alone: in the command line, other users and the log would see a password in the proxy's address.
+proxies=/dev/null
+if ((EUID != 0)) && [[ -n ${http_proxy:-}${https_proxy:-}${no_proxy:-} ]]; then
+  proxies=$(mktemp)
+  trap 'rm -f "$proxies"' EXIT
+  for name in http_proxy https_proxy no_proxy; do
+    [[ -z ${!name:-} ]] || printf 'export %s=%q\n' "$name" "${!name}"
+  done >"$proxies"
+fi
+
 # Some packages (nginx-light) start a service when installed; nothing of ours wants one. policy-rc.d is Debian's way to say so.
 # It is put in place only when the machine has none, and taken away again.
+# shellcheck disable=SC2016  # expanded by the inner shell
 step packages "installing ${#missing[@]} Debian packages" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive bash -euc '
+  . "$1"
+  shift
   if [[ ! -e /usr/sbin/policy-rc.d ]]; then
     trap "rm -f /usr/sbin/policy-rc.d" EXIT
     printf "#!/bin/sh\nexit 101\n" > /usr/sbin/policy-rc.d
@@ -59,4 +73,4 @@ step packages "installing ${#missing[@]} Debian packages" "${as_root[@]}" env DE
   fi
   apt-get update
   apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 "$@"
-' packages "${missing[@]}"
+' packages "$proxies" "${missing[@]}"

@@ -28,7 +28,8 @@ ROWS
 
 commit=$(git rev-parse HEAD)
 # The page that this script writes is no part of what it proves.
-[[ -z $(git status --porcelain -- . ':!docs/proof.md') ]] || commit="$commit-changed"
+changes=$(git status --porcelain -- . ':!docs/proof.md')
+[[ -z $changes ]] || commit="$commit-changed"
 state="build/proof/$commit"
 mkdir -p "$state"
 
@@ -73,7 +74,11 @@ while IFS='|' read -r id what command <&3; do
   # In a subshell: a proof that fails ends the subshell, and the next row is still run.
   # A step's log is one for each id and run, so the PROOF line in it is this row's.
   read -ra words <<<"$command"
-  (step "$id" "$what" "${words[@]}") || { result=FAILED failed=1; }
+  code=0
+  (step "$id" "$what" "${words[@]}") || code=$?
+  # Stopped by someone: no row failed, and none is to follow.
+  ((code != 130 && code != 143)) || exit "$code"
+  ((code == 0)) || result=FAILED failed=1
   cp "$THALWEG_RUN/$id.log" "$state/$id.log"
   proof=$(grep -E '^PROOF ' "$state/$id.log" | tail -n 1 || true)
   count=$(sed -nE 's/.*count=([0-9]+).*/\1/p' <<<"$proof") seed=$(sed -nE 's/.*seed=([0-9]+).*/\1/p' <<<"$proof") note=$(sed -nE 's/.*note=(.*)/\1/p' <<<"$proof")

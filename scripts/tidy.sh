@@ -8,8 +8,11 @@ cd "$(dirname "$0")/.."
 budget=${TIDY_SECONDS:-480}
 scripts/configure.sh release tests
 
-# Only files that the build knows: clang-tidy needs the compiler's flags.
-mapfile -t files < <(scripts/changed.sh '*.cpp' | grep -Fxf <(sed -nE "s|^ *\"file\": \"$PWD/(.*)\",?\$|\1|p" build/compile_commands.json) || true)
+# Only files that the build knows: clang-tidy needs the compiler's flags. A list that could not be made is not an empty one.
+changed=$(scripts/changed.sh '*.cpp')
+known=$(sed -nE "s|^ *\"file\": \"$PWD/(.*)\",?\$|\1|p" build/compile_commands.json)
+[[ -n $known ]] || die "build/compile_commands.json names no source of this folder" "configure anew: make clean build"
+mapfile -t files < <(grep -Fxf <(echo "$known") <<<"$changed" || true)
 ((${#files[@]} > 0)) || { line tidy "no C++ source changed"; exit; }
 
 results="$THALWEG_RUN/tidy"
@@ -29,7 +32,7 @@ printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c '
     124) ;;
     *) : >"$TIDY_RESULTS/$name.bad" ;;
   esac
-' tidy || true
+' tidy || die "clang-tidy could not be run over every file, or what it said could not be kept" "the results so far: $results"
 
 count() { find "$results" -name "*.$1" | wc -l; }
 good=$(count good) bad=$(count bad)
