@@ -159,7 +159,7 @@ void add_model(CLI::App& app, int& exit_code) {
   CLI::App* listing = model->add_subcommand("list", "Show the model files of this machine");
   const auto json = std::make_shared<bool>(false);
   listing->add_flag("--json", *json, "Print them as JSON");
-  listing->footer("Example: thalweg model list");
+  listing->footer("Example: thalweg model list\nA link that leads nowhere has no size: `no file`, null in JSON.");
   listing->callback([json, &exit_code] { exit_code = list(*json); });
 
   CLI::App* adding = model->add_subcommand("add", "Copy or fetch a GGUF file");
