@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 
+#include "base/part_file.h"
 #include "carry/gateway/call.h"
 
 namespace thalweg::gateway {
@@ -82,16 +83,17 @@ Result<Sha256> sha256_of(const std::filesystem::path& file) {
 }
 
 Result<void> fetch(const std::string& url, const Sha256& expected, const std::filesystem::path& file,
-                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+                   const std::function<void(std::uint64_t, std::uint64_t)>& progress,
+                   const std::function<Result<void>(const std::filesystem::path&)>& accept) {
   std::signal(SIGPIPE, SIG_IGN);  // a server that hangs up is an error to read, not an end
   std::string address = url;
-  const std::filesystem::path part = file.string() + ".part";
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     const auto read = read_url(address);
     if (!read) return std::unexpected(read.error());
     if (redirects > 0 && !read->tls) return fail(ErrorCode::kForbidden, "a redirect leads away from https");
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    if (!out) return fail(ErrorCode::kIo, fmt::format("cannot write {}", part.string()));
+    auto part = PartFile::create(file);
+    if (!part) return std::unexpected(part.error());
+    Result<void> written;
     std::unique_ptr<net::TlsContext> tls;
     if (read->tls) {
       auto made = net::TlsContext::make({});
@@ -121,36 +123,30 @@ Result<void> fetch(const std::string& url, const Sha256& expected, const std::fi
               .on_body =
                   [&](std::string_view bytes) {
                     if (status != 200) return true;
-                    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+                    written = part->append(bytes);
                     hasher.add(bytes);
                     got += bytes.size();
                     if (progress) progress(got, total);
-                    return static_cast<bool>(out);  // a full disk is told below
+                    return written.has_value();
                   }});
-    out.close();
-    std::error_code failed;
-    const auto give_up = [&](ErrorCode code, std::string why) {
-      std::filesystem::remove(part, failed);
-      return fail(code, std::move(why));
-    };
-    if (!called) return give_up(ErrorCode::kIo, fmt::format("{}: {}", address, called.error().message));
-    if (!out)
-      return give_up(ErrorCode::kIo, fmt::format("{} cannot be written whole; is the disk full?", part.string()));
+    if (!called) return fail(ErrorCode::kIo, fmt::format("{}: {}", address, called.error().message));
+    if (!written) return written;
     if (status >= 300 && status < 400 && !location.empty()) {
       address = location.starts_with('/')
                     ? fmt::format("{}://{}:{}{}", read->tls ? "https" : "http", read->host, read->port, location)
                     : location;
       continue;
     }
-    if (status != 200) return give_up(ErrorCode::kIo, fmt::format("{}: status {}", address, status));
+    if (status != 200) return fail(ErrorCode::kIo, fmt::format("{}: status {}", address, status));
     const Sha256 found = hasher.end();
     if (found != expected) {
-      return give_up(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected {}", address,
-                                                      to_hex(found), to_hex(expected)));
+      return fail(ErrorCode::kCorrupt,
+                  fmt::format("{}: its SHA-256 is {}, not the expected {}", address, to_hex(found), to_hex(expected)));
     }
-    std::filesystem::rename(part, file, failed);
-    if (failed) return fail(ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()));
-    return {};
+    if (accept) {
+      if (auto accepted = accept(part->path()); !accepted) return accepted;
+    }
+    return part->install();
   }
   return fail(ErrorCode::kIo, fmt::format("{}: more than {} redirects", url, kMaxRedirects));
 }

@@ -1,26 +1,25 @@
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <clocale>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "base/units.h"
 #include "carry/config/settings.h"
 #include "carry/http/sse.h"
 #include "show/cli/cli.h"
 #include "show/cli/local.h"
+#include "show/cli/own_gateway.h"
+#include "show/cli/terminal.h"
 
 namespace thalweg::cli {
 
@@ -33,46 +32,6 @@ struct Flags {
   std::string model = "auto";
   std::string key;
   std::string prompt;
-};
-
-// A gateway of our own, when none runs: the same program as a child, on a free port, ended with us.
-class OwnGateway {
- public:
-  ~OwnGateway() {
-    if (child_ <= 0) return;
-    ::kill(child_, SIGTERM);
-    ::waitpid(child_, nullptr, 0);
-  }
-  // The port it listens on.
-  Result<std::uint16_t> start(const std::string& config) {
-    int out[2];
-    if (::pipe2(out, O_CLOEXEC) != 0) return fail(ErrorCode::kIo, "cannot make a pipe");
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe");
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(out[1], STDOUT_FILENO);
-      const int quiet = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-      if (quiet >= 0) ::dup2(quiet, STDERR_FILENO);
-      ::setpgid(0, 0);  // Ctrl-C is for the chat
-      ::execl(program.c_str(), "thalweg", "serve", "--config", config.c_str(), "--listen", "127.0.0.1:0", nullptr);
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    std::string line;
-    char c = 0;
-    while (::read(out[0], &c, 1) == 1 && c != '\n') line += c;
-    drain_ = out[0];
-    const std::size_t colon = line.rfind(':');
-    if (colon == std::string::npos) {
-      return fail(ErrorCode::kIo,
-                  fmt::format("the gateway did not start; `thalweg serve --config {}` says why", config));
-    }
-    return static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
-  }
-
- private:
-  pid_t child_ = -1;
-  int drain_ = -1;
 };
 
 // Lines typed at a terminal, with libedit where it is installed: cursor keys, and earlier lines with the arrow up.
@@ -138,7 +97,22 @@ bool becomes_ready(const LocalGateway& gateway) {
   return true;
 }
 
-// One turn: streams the answer to stdout and returns its text.
+// The member, or null where there is none. Who answers may have sent any JSON.
+const Json& member_of(const Json& value, const char* name) {
+  static const Json kNone;
+  const auto found = value.find(name);
+  return found == value.end() ? kNone : *found;
+}
+
+// What an `error` member says; nothing when it is absent or null.
+std::optional<std::string> error_in(const Json& answer, std::string_view otherwise) {
+  const Json& error = member_of(answer, "error");
+  if (error.is_null()) return std::nullopt;
+  const Json& message = error.is_string() ? error : member_of(error, "message");
+  return message.is_string() ? message.get<std::string>() : std::string(otherwise);
+}
+
+// One turn: streams the answer to stdout and returns its text. The model's name and the messages are UTF-8.
 Result<std::string> turn(const LocalGateway& gateway, const std::string& model, const Json& messages) {
   const std::string body = Json{{"model", model}, {"messages", messages}, {"stream", true}}.dump();
   std::string text;
@@ -158,16 +132,16 @@ Result<std::string> turn(const LocalGateway& gateway, const std::string& model, 
       }
       const Json event = Json::parse(frame.data, nullptr, false);
       if (event.is_discarded()) continue;
-      if (event.contains("error")) {
-        failed = event["error"].value("message", "the stream broke off");
-        return false;
-      }
-      for (const Json& choice : event.value("choices", Json::array())) {
-        const Json delta = choice.value("delta", Json::object());
-        const auto content = delta.find("content");
-        if (content == delta.end() || !content->is_string()) continue;
-        text += content->get<std::string>();
-        fmt::print("{}", content->get<std::string>());
+      failed = error_in(event, "the stream broke off");
+      if (failed) return false;
+      const Json& choices = member_of(event, "choices");
+      if (!choices.is_array()) continue;
+      for (const Json& choice : choices) {
+        const Json& content = member_of(member_of(choice, "delta"), "content");
+        if (!content.is_string()) continue;
+        const auto& piece = content.get_ref<const std::string&>();
+        text += piece;
+        show_text(stdout, piece);
         std::fflush(stdout);
       }
     }
@@ -177,10 +151,9 @@ Result<std::string> turn(const LocalGateway& gateway, const std::string& model, 
   if (failed) return fail(ErrorCode::kUpstreamFailed, *failed);
   if (!answer) return std::unexpected(answer.error());
   if (answer->status != 200) {
-    const Json error = Json::parse(answer->body, nullptr, false);
-    return fail(ErrorCode::kUpstreamRefused, error.is_object() && error.contains("error")
-                                                 ? error["error"].value("message", answer->body)
-                                                 : fmt::format("status {}", answer->status));
+    const std::string status = fmt::format("status {}", answer->status);
+    return fail(ErrorCode::kUpstreamRefused,
+                error_in(Json::parse(answer->body, nullptr, false), status).value_or(status));
   }
   if (!finished) return fail(ErrorCode::kTruncated, "the answer broke off");
   return text;
@@ -192,10 +165,11 @@ int chat(const Flags& flags) {
     fmt::print(stderr, "{}", config::render(settings.error(), flags.config));
     return 2;
   }
-  LocalGateway gateway;
-  gateway.port = settings->listen.port;
-  if (settings->listen.loopback) gateway.host = settings->listen.host;
-  if (settings->tls) gateway.certificate = settings->tls->certificate;
+  if (!is_valid_utf8(flags.model)) {
+    fmt::print(stderr, "thalweg: the model's name is not UTF-8\n");
+    return 2;
+  }
+  LocalGateway gateway = gateway_of(*settings);
   gateway.key = flags.key;
   if (const char* key = std::getenv("THALWEG_KEY"); gateway.key.empty() && key != nullptr) gateway.key = key;
   OwnGateway own;
@@ -230,10 +204,16 @@ int chat(const Flags& flags) {
         continue;
       }
     }
+    if (!is_valid_utf8(line)) {
+      fmt::print(stderr,
+                 "thalweg: this is not UTF-8, which requests must be; is the terminal set to another encoding?\n");
+      if (once || !terminal) return 1;
+      continue;
+    }
     messages.push_back({{"role", "user"}, {"content", line}});
     const auto text = turn(gateway, flags.model, messages);
     if (!text) {
-      fmt::print(stderr, "thalweg: {}\n", text.error().message);
+      show_text(stderr, fmt::format("thalweg: {}\n", text.error().message));
       if (once || !terminal) return 1;
       messages.erase(messages.size() - 1);
       continue;

@@ -1,6 +1,9 @@
 #include "show/cli/cli.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <exception>
 #include <string>
 
 #include "show/cli/version.h"
@@ -29,6 +32,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {  // CLI11's way of saying --help and wrong use
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
+  } catch (const std::exception& error) {  // what no command expected, such as no memory or a full disk under stdout
+    fmt::print(stderr, "thalweg: the command failed: {}\n", error.what());
+    return 1;
   }
   return exit_code;
 }

@@ -31,7 +31,8 @@ struct Finding {
 std::vector<Finding> examine(const std::string& config_file) {
   std::vector<Finding> findings;
   const auto settings = config::load(config_file);
-  if (!std::filesystem::exists(config_file)) {
+  std::error_code ignored;
+  if (std::filesystem::status(config_file, ignored).type() == std::filesystem::file_type::not_found) {
     findings.push_back(
         {Verdict::kWarning, "configuration", fmt::format("there is no {}; `make run` writes one", config_file)});
   } else if (!settings) {
@@ -71,10 +72,7 @@ std::vector<Finding> examine(const std::string& config_file) {
                       fmt::format("{} allowed{}", files.rlim_cur,
                                   enough ? "" : "; limits.connections would need more: raise it with `ulimit -n`")});
   if (settings) {
-    LocalGateway gateway;
-    gateway.port = settings->listen.port;
-    if (settings->listen.loopback) gateway.host = settings->listen.host;
-    if (settings->tls) gateway.certificate = settings->tls->certificate;
+    const LocalGateway gateway = gateway_of(*settings);
     const auto healthy = call(gateway, "/healthz", {}, {}, 2s);
     const auto ready = call(gateway, "/readyz", {}, {}, 2s);
     findings.push_back(
@@ -117,7 +115,8 @@ void add_doctor(CLI::App& app, int& exit_code) {
         fmt::print("{}{:>4}{}  {:<14} {}\n", colour ? paint : "", word, colour ? "\033[0m" : "", finding.what,
                    finding.detail);
     }
-    if (flags->json) fmt::print("{}\n", list.dump(2));
+    // File names need not be UTF-8; JSON must.
+    if (flags->json) fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   });
 }
 

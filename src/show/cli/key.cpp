@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "carry/config/names.h"
 #include "show/cli/cli.h"
 
 namespace thalweg::cli {
@@ -50,23 +51,25 @@ void add_key(CLI::App& app, int& exit_code) {
     std::string tenant = "default";
   };
   const auto flags = std::make_shared<Flags>();
-  command->add_option("--id", flags->id, "Name of the key: a-z, 0-9 and '-', at most 32 (default: random)");
+  const CLI::Option* named =
+      command->add_option("--id", flags->id, "Name of the key: a-z, 0-9 and '-', at most 32 (default: random)");
   command->add_option("--tenant", flags->tenant, "Tenant that the key belongs to")->capture_default_str();
-  command->callback([flags, &exit_code] {
-    const std::string id = flags->id.empty() ? random_id() : flags->id;
-    const bool good = id.size() <= 32 && id.front() != '-' &&
-                      id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-    if (!good) {
-      fmt::print(stderr, "thalweg: the id \"{}\" is not of a-z, 0-9 and '-', at most 32 of them\n", id);
+  command->callback([flags, named, &exit_code] {
+    const std::string id = named->count() == 0 ? random_id() : flags->id;
+    for (const std::string& fault : {config::fault_of_name(config::NameKind::kKey, id),
+                                     config::fault_of_name(config::NameKind::kTenant, flags->tenant)}) {
+      if (fault.empty()) continue;
+      fmt::print(stderr, "thalweg: {}\n", fault);
       exit_code = 2;
       return;
     }
     std::array<std::uint8_t, 32> secret{};
     fill_random(secret);
     const std::string text = fmt::format("tw_{}_{}", id, base64url(secret));
+    // In quotes: bare, YAML readers take an id such as null or 123 for no text.
     fmt::print(
-        "key (shown once, keep it safe):\n  {}\nline for the `keys:` list of thalweg.yaml:\n  - {{id: {}, sha256: {}, "
-        "tenant: {}}}\n",
+        "key (shown once, keep it safe):\n  {}\nline for the `keys:` list of thalweg.yaml:\n  - {{id: \"{}\", sha256: "
+        "\"{}\", tenant: \"{}\"}}\n",
         text, id, to_hex(sha256(text)), flags->tenant);
     exit_code = 0;
   });

@@ -7,10 +7,12 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/part_file.h"
 #include "carry/engine/engine.h"
 #include "carry/gateway/outside.h"
 #include "show/cli/cli.h"
@@ -31,11 +33,39 @@ std::string size_text(std::uintmax_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
 
-bool is_gguf(const fs::path& file) {
+// Asked of a file before it takes a model's place: what stood there may be good.
+Result<void> check_gguf(const fs::path& file, const std::string& name) {
   std::ifstream in(file, std::ios::binary);
   std::string magic(kGgufMagic.size(), '\0');
   in.read(magic.data(), static_cast<std::streamsize>(magic.size()));
-  return in && magic == kGgufMagic;
+  if (in && magic == kGgufMagic) return {};
+  return fail(ErrorCode::kCorrupt, fmt::format("{} does not begin like a GGUF file; it was not added", name));
+}
+
+// `expected` absent: any.
+Result<void> check_sha256(const fs::path& file, const std::string& source, const std::optional<Sha256>& expected) {
+  if (!expected) return {};
+  const auto got = gateway::sha256_of(file);
+  if (!got) return std::unexpected(got.error());
+  if (*got == *expected) return {};
+  return fail(ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected one", source, to_hex(*got)));
+}
+
+// What is checked is the copy, since another may write to the source meanwhile. A source that already is the target
+// stays as it is, whatever it holds: it is the user's.
+Result<void> copy_checked(const std::string& source, const fs::path& target, const std::optional<Sha256>& expected) {
+  const auto check = [&](const fs::path& file) {
+    const auto right = check_sha256(file, source, expected);
+    return right ? check_gguf(file, source) : right;
+  };
+  std::error_code failed;
+  if (fs::equivalent(source, target, failed)) return check(target);
+  auto part = PartFile::create(target);
+  if (!part) return std::unexpected(part.error());
+  fs::copy_file(source, part->path(), fs::copy_options::overwrite_existing, failed);
+  if (failed) return fail(ErrorCode::kIo, fmt::format("cannot copy {}: {}", source, failed.message()));
+  if (auto right = check(part->path()); !right) return right;
+  return part->install();
 }
 
 int list(bool json) {
@@ -47,16 +77,22 @@ int list(bool json) {
   std::ranges::sort(files, {}, [](const fs::directory_entry& entry) { return entry.path(); });
   nlohmann::json rows = nlohmann::json::array();
   for (const auto& entry : files) {
-    rows.push_back(
-        {{"name", entry.path().stem().string()}, {"file", entry.path().string()}, {"bytes", entry.file_size(ignored)}});
+    // A link that leads nowhere has no size; it is shown, so that it can be removed.
+    std::error_code missing;
+    const std::uintmax_t bytes = entry.file_size(missing);
+    rows.push_back({{"name", entry.path().stem().string()},
+                    {"file", entry.path().string()},
+                    {"bytes", missing ? nlohmann::json() : nlohmann::json(bytes)}});
   }
   if (json) {
-    fmt::print("{}\n", rows.dump(2));
+    // File names need not be UTF-8; JSON must.
+    fmt::print("{}\n", rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (rows.empty()) {
     fmt::print("no models in {}; `thalweg model add FILE` copies one there\n", models_folder().string());
   } else {
     for (const auto& row : rows) {
-      fmt::print("{:<44} {:>12}  {}\n", row["name"].get<std::string>(), size_text(row["bytes"].get<std::uintmax_t>()),
+      fmt::print("{:<44} {:>12}  {}\n", row["name"].get<std::string>(),
+                 row["bytes"].is_null() ? "no file" : size_text(row["bytes"].get<std::uintmax_t>()),
                  row["file"].get<std::string>());
     }
   }
@@ -75,40 +111,27 @@ int add(const std::string& source, const std::string& sha256_hex) {
   const fs::path file = models_folder() / name;
   if (file.extension() != ".gguf")
     return complain({ErrorCode::kInvalidRequest, fmt::format("\"{}\" is not a .gguf file", name), {}});
-  Sha256 expected{};
+  std::optional<Sha256> expected;
   if (!sha256_hex.empty()) {
     const auto parsed = parse_sha256(sha256_hex);
     if (!parsed) return complain(parsed.error());
     expected = *parsed;
   }
   if (remote) {
-    if (sha256_hex.empty())
+    if (!expected)
       return complain(
           {ErrorCode::kInvalidRequest, "a file from an address needs --sha256, so that it is the one you mean", {}});
     const bool terminal = ::isatty(STDERR_FILENO) != 0;
-    const auto fetched = gateway::fetch(source, expected, file, [&](std::uint64_t done, std::uint64_t total) {
-      if (terminal) fmt::print(stderr, "\r{} of {} ", size_text(done), total == 0 ? "?" : size_text(total));
-    });
+    const auto fetched = gateway::fetch(
+        source, *expected, file,
+        [&](std::uint64_t done, std::uint64_t total) {
+          if (terminal) fmt::print(stderr, "\r{} of {} ", size_text(done), total == 0 ? "?" : size_text(total));
+        },
+        [&](const fs::path& part) { return check_gguf(part, source); });
     if (terminal) fmt::print(stderr, "\n");
     if (!fetched) return complain(fetched.error());
-  } else {
-    const auto got = gateway::sha256_of(source);
-    if (!got) return complain(got.error());
-    if (!sha256_hex.empty() && *got != expected) {
-      return complain(
-          {ErrorCode::kCorrupt, fmt::format("{}: its SHA-256 is {}, not the expected one", source, to_hex(*got)), {}});
-    }
-    if (!fs::equivalent(source, file, failed)) {
-      fs::copy_file(source, file.string() + ".part", fs::copy_options::overwrite_existing, failed);
-      if (!failed) fs::rename(file.string() + ".part", file, failed);
-      if (failed)
-        return complain({ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(), failed.message()), {}});
-    }
-  }
-  if (!is_gguf(file)) {
-    fs::remove(file, failed);
-    return complain(
-        {ErrorCode::kCorrupt, fmt::format("{} does not begin like a GGUF file; it was not kept", name), {}});
+  } else if (const auto copied = copy_checked(source, file, expected); !copied) {
+    return complain(copied.error());
   }
   fmt::print("{}\nfor the `models:` of an engine in thalweg.yaml:\n  {}: {{file: {}}}\n", file.string(),
              file.stem().string(), file.string());
@@ -136,7 +159,7 @@ void add_model(CLI::App& app, int& exit_code) {
   CLI::App* listing = model->add_subcommand("list", "Show the model files of this machine");
   const auto json = std::make_shared<bool>(false);
   listing->add_flag("--json", *json, "Print them as JSON");
-  listing->footer("Example: thalweg model list");
+  listing->footer("Example: thalweg model list\nA link that leads nowhere has no size: `no file`, null in JSON.");
   listing->callback([json, &exit_code] { exit_code = list(*json); });
 
   CLI::App* adding = model->add_subcommand("add", "Copy or fetch a GGUF file");

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
+#include <ranges>
 #include <string>
+#include <vector>
 
 #include "base/hash.h"
 #include "base/text.h"
@@ -28,18 +30,52 @@ struct Flags {
   bool json = false;
 };
 
+// The request's bytes, at most one more than `most`: what the gateway would refuse need not be read whole.
+Result<std::string> read_request(const std::filesystem::path& file, std::uint64_t most) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    return fail(ErrorCode::kIo, fmt::format("{} is a folder, not a file", file.string()));
+  std::ifstream stream(file, std::ios::binary);
+  std::string body;
+  char part[64 * 1024];
+  while (body.size() <= most && stream && (stream.read(part, sizeof part), stream.gcount() > 0)) {
+    body.append(part, static_cast<std::size_t>(stream.gcount()));
+  }
+  if (!stream && !stream.eof()) return fail(ErrorCode::kIo, fmt::format("cannot read {}", file.string()));
+  if (body.size() > most) {
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("{} has more than the {} bytes that limits.body allows", file.string(), most));
+  }
+  return body;
+}
+
+// The ids of the keys, the first few of many.
+std::string ids_of(const std::vector<policy::Key>& keys) {
+  constexpr std::size_t kShown = 8;
+  std::string ids;
+  for (const policy::Key& key : keys | std::views::take(kShown))
+    ids += fmt::format("{}{}", ids.empty() ? "" : ", ", key.id);
+  return keys.size() > kShown ? ids + ", ..." : ids;
+}
+
 int dry_run(const Flags& flags) {
   const auto settings = config::load(flags.config);
   if (!settings) {
     fmt::print(stderr, "{}", config::render(settings.error(), flags.config));
     return 2;
   }
-  std::ifstream file(flags.request, std::ios::binary);
-  std::string body{std::istreambuf_iterator<char>(file), {}};
-  if (!file) {
-    fmt::print(stderr, "thalweg: cannot read {}\n", flags.request);
+  if (flags.key.empty() && !settings->policy.keys.empty()) {
+    fmt::print(stderr,
+               "thalweg: {} has keys, so the gateway refuses whoever gives none; say with --key which one asks: {}\n",
+               flags.config, ids_of(settings->policy.keys));
+    return 2;
+  }
+  auto read_body = read_request(flags.request, settings->limits.body_bytes);
+  if (!read_body) {
+    fmt::print(stderr, "thalweg: {}\n", read_body.error().message);
     return 1;
   }
+  std::string& body = *read_body;
   body.reserve(body.size() + http::kPadding);
   inference::Surface surface = inference::Surface::kOpenAiChat;
   if (flags.surface == inference::name_of(inference::Surface::kOpenAiCompletions)) {
@@ -93,7 +129,7 @@ void add_place(CLI::App& app, int& exit_code) {
   command->add_option("--surface", flags->surface, "The API that the request is written for")
       ->check(CLI::IsMember({"openai-chat", "openai-completions"}))
       ->capture_default_str();
-  command->add_option("--key", flags->key, "The id of the key that asks");
+  command->add_option("--key", flags->key, "The id of the key that asks; needed where keys are configured");
   command->add_option("REQUEST", flags->request, "The request's body, a JSON file")->required();
   command->add_flag("--json", flags->json, "Print the decision as JSON");
   command->callback([flags, &exit_code] { exit_code = dry_run(*flags); });
