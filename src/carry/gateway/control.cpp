@@ -60,7 +60,9 @@ Control::Control(Common& common, std::vector<Worker*> workers, std::filesystem::
       file_(std::move(file)),
       hooks_(std::move(hooks)),
       shard_(kControlShard),
-      door_(shard_) {}
+      door_(shard_) {
+  mark_ = mark_of_file();
+}
 
 Control::~Control() {
   stop();
@@ -416,6 +418,8 @@ void Control::watch_file() {
   }
   file_events_.source = std::move(source);
   follow_links();
+  // Changed since it was read for the start.
+  if (mark_of_file() != mark_) shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
 }
 
 // Behind a link the file is written in another folder, and links on the way may be swapped (Kubernetes does so with its

@@ -120,7 +120,7 @@ Error Exchange::error_of(const Action& action) const {
             action.error, fmt::format("the answer of the endpoint \"{}\" is larger than {}", name, too_large_for_), {}};
       case Failure::kNoRoom:
         return {action.error,
-                "the gateway holds as many bytes, or has as many files open, as it may; try again shortly",
+                "the gateway holds as many bytes as it may, or has no open files left; try again shortly",
                 {}};
       case Failure::kUnfit:
       case Failure::kErrorFrame:
