@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "carry/dialect/openai.h"
-#include "carry/json/walk.h"
 #include "carry/http/message.h"
+#include "carry/json/walk.h"
 
 namespace {
 

@@ -18,9 +18,10 @@ struct KnownPath {
   http::Method method;
   Route route;
 };
-constexpr std::array<KnownPath, 6> kPaths = {{
+constexpr std::array<KnownPath, 7> kPaths = {{
     {"/v1/chat/completions", http::Method::kPost, Route::kChat},
     {"/v1/completions", http::Method::kPost, Route::kCompletions},
+    {"/v1/messages", http::Method::kPost, Route::kMessages},
     {"/v1/models", http::Method::kGet, Route::kModels},
     {"/healthz", http::Method::kGet, Route::kHealth},
     {"/readyz", http::Method::kGet, Route::kReady},
@@ -104,12 +105,18 @@ Result<policy::Subject> authenticate(const http::RequestHead& head, const policy
                                                          "configuration lists",
                                                          why));
   };
-  if (head.authorization.data() == nullptr) return refuse("this gateway needs a key");
-  if (head.authorization.size() < kScheme.size() ||
-      !equals_ignoring_case(head.authorization.substr(0, kScheme.size()), kScheme)) {
-    return refuse("the Authorization field is not a bearer key");
+  std::string_view text;
+  if (head.authorization.data() == nullptr) {
+    text = head.field("x-api-key");  // as Anthropic's older clients send it
+    if (text.data() == nullptr) return refuse("this gateway needs a key");
+  } else {
+    if (head.authorization.size() < kScheme.size() ||
+        !equals_ignoring_case(head.authorization.substr(0, kScheme.size()), kScheme)) {
+      return refuse("the Authorization field is not a bearer key");
+    }
+    text = head.authorization.substr(kScheme.size());
   }
-  const std::string_view text = trim(head.authorization.substr(kScheme.size()));
+  text = trim(text);
   const auto parts = split_key(text);
   if (!parts) return refuse("the key is not of the form tw_<id>_<secret>");
   const policy::Key* key = policy.find_key(parts->id);

@@ -16,6 +16,7 @@ inline constexpr std::size_t kMaxQuoted = 128;  // bytes of what a caller sent, 
 enum class Route : std::uint8_t {
   kChat,         // POST /v1/chat/completions
   kCompletions,  // POST /v1/completions
+  kMessages,     // POST /v1/messages
   kModels,       // GET /v1/models
   kModel,        // GET /v1/models/{model}
   kHealth,       // GET /healthz
@@ -34,8 +35,8 @@ std::string_view allowed_methods(std::string_view path);
 /// make requests to loopback, and DNS can be made to point any name there.
 Result<void> check_origin(const http::RequestHead& head, const config::Settings& settings);
 
-/// Who asks. With keys configured: `Authorization: Bearer tw_<id>_<secret>`, found by id, compared by SHA-256 in
-/// constant time; kUnauthenticated otherwise. Without keys any bearer or none is accepted.
+/// Who asks. With keys configured: `Authorization: Bearer tw_<id>_<secret>`, or the key in `x-api-key`, found by id,
+/// compared by SHA-256 in constant time; kUnauthenticated otherwise. Without keys any bearer or none is accepted.
 Result<policy::Subject> authenticate(const http::RequestHead& head, const policy::Policy& policy);
 
 /// A key's parts, or nothing: `tw_<id>_<secret>`.

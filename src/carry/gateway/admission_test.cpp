@@ -19,6 +19,7 @@ http::RequestHead head_of(http::Method method, std::string_view path, std::strin
 TEST(Admission, FindsEveryRouteByMethodAndPath) {
   EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/chat/completions")).value(), Route::kChat);
   EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/completions")).value(), Route::kCompletions);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/messages")).value(), Route::kMessages);
   EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models")).value(), Route::kModels);
   EXPECT_EQ(find_route(head_of(http::Method::kHead, "/v1/models")).value(), Route::kModels);
   EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models/a/b")).value(), Route::kModel);
@@ -88,6 +89,11 @@ TEST(Admission, AcceptsTheKeyThatWasHashedAndNoOther) {
     EXPECT_EQ(refused.error().message.find(text), std::string::npos) << "an error must not show the key";
   }
   head.authorization = {};
+  EXPECT_FALSE(authenticate(head, policy));
+  const http::Field older{"X-Api-Key", text};
+  head.fields = {&older, 1};
+  EXPECT_TRUE(authenticate(head, policy));
+  head.authorization = "Bearer tw_dev_wrong";  // what stands in Authorization is what counts
   EXPECT_FALSE(authenticate(head, policy));
 }
 

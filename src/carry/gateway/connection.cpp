@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "carry/dialect/messages_errors.h"
 #include "carry/dialect/openai.h"
 #include "carry/gateway/exchange.h"
 
@@ -21,6 +23,20 @@ constexpr std::size_t kMaxAskedFields = 512;   // of a preflight's list of heade
 constexpr std::size_t kKeptUnsent = 4 * 1024;  // of a connection's memory for unsent bytes, while it has none
 // A body may come this many time-outs' lengths long in all, however steadily it trickles.
 constexpr int kBodyTimeoutsInAll = 10;
+
+// What is spoken at routes that run a model; none elsewhere.
+std::optional<inference::Surface> surface_of(Route route) {
+  switch (route) {
+    case Route::kChat:
+      return inference::Surface::kOpenAiChat;
+    case Route::kCompletions:
+      return inference::Surface::kOpenAiCompletions;
+    case Route::kMessages:
+      return inference::Surface::kAnthropicMessages;
+    default:
+      return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -259,7 +275,7 @@ void Connection::head_done() {
     if (!subject) return stop(subject.error());
     subject_ = *subject;
   }
-  if (route_ == Route::kChat || route_ == Route::kCompletions) {
+  if (surface_of(route_)) {
     if (worker_.draining) return stop({ErrorCode::kDraining, "the gateway is shutting down; try again", {}});
     if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
     if (!worker_.log_has_room()) {
@@ -304,18 +320,18 @@ void Connection::run() {
   const http::RequestHead& head = reader_.head({buffer_.get(), filled_});
   switch (route_) {
     case Route::kChat:
-    case Route::kCompletions: {
+    case Route::kCompletions:
+    case Route::kMessages: {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
-      exchange_->begin(Arrival{
-          .surface = route_ == Route::kChat ? inference::Surface::kOpenAiChat : inference::Surface::kOpenAiCompletions,
-          .body = reader_.body({buffer_.get(), filled_}),
-          .subject = subject_,
-          .snapshot = snapshot_,
-          .at = arrived_,
-          .at_instant = arrived_at_,
-          .path = head.path});
+      exchange_->begin(Arrival{.surface = *surface_of(route_),
+                               .body = reader_.body({buffer_.get(), filled_}),
+                               .subject = subject_,
+                               .snapshot = snapshot_,
+                               .at = arrived_,
+                               .at_instant = arrived_at_,
+                               .path = head.path});
       if (phase_ == Phase::kRunning && worker_.draining) {
         exchange_->on_drain(std::max(Duration::zero(), worker_.drain_deadline - MonotonicClock::now()));
       }
@@ -435,7 +451,10 @@ void Connection::refuse(const Error& error, bool log) {
     line.bytes_in = filled_;
     worker_.write_line(line);
   }
-  answer_simple(status, "application/json", dialect::error_body(error), keep_alive_, extra);
+  const bool messages = head_known_ && reader_.head({buffer_.get(), filled_}).path.starts_with("/v1/messages");
+  const std::string body =
+      messages ? dialect::messages_error_body(status, error.message, {}) : dialect::error_body(error);
+  answer_simple(status, "application/json", body, keep_alive_, extra);
 }
 
 // Small answers leave at the end of the loop's turn, all that are ready one after the other: whoever reads them is

@@ -17,7 +17,7 @@ using flight::Failure;
 namespace {
 
 std::string_view path_of(inference::Surface surface) {
-  return surface == inference::Surface::kOpenAiChat ? "/chat/completions" : "/completions";
+  return surface == inference::Surface::kOpenAiCompletions ? "/completions" : "/chat/completions";
 }
 
 }  // namespace
@@ -69,13 +69,14 @@ void Exchange::begin(const Arrival& arrival) {
   asked_under_ = arrival.snapshot;
   worker_.refill.on_request(worker_.common.retries);
 
-  const auto parsed = parsed_.parse(arrival.surface, arrival.body);
+  question_.surface = arrival.surface;
+  const auto parsed = read_request(arrival);
   streamed_ = parsed && parsed_.request().delivery == inference::Delivery::kStream;
   flight_ = flight::Flight(streamed_ ? inference::Delivery::kStream : inference::Delivery::kWhole);
   if (!parsed) {
     error_ = parsed.error().code;
     failed_ = true;
-    const std::string body = dialect::error_body(parsed.error(), parsed_.fault_parameter());
+    const std::string body = error_body(parsed.error(), parsed_.fault_parameter());
     const std::string_view slices[] = {body};
     feeding_ = true;  // no Flight begins; conclude() once the answer is out
     send_response(dialect::status_of(parsed.error().code), {}, slices, body.size());
@@ -85,6 +86,7 @@ void Exchange::begin(const Arrival& arrival) {
     return;
   }
   question_.take_features(parsed_.request());
+  question_.surface = arrival.surface;
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
@@ -293,7 +295,7 @@ void Exchange::dispatch() {
   lent_ = {};
   folded_bytes_ = 0;
   sse_.reset();
-  answer_.begin(request, model.name, request.delivery == inference::Delivery::kWhole);
+  begin_answer(request, model.name);
   const json::SlicedBody& body = parsed_.body_for(kind, model.upstream_name, permit_->obligations());
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {
     worker_.shard.timers().start(timers_[static_cast<std::size_t>(flight::Timer::kTotal)], timeouts_.total, *this,

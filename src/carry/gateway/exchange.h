@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "carry/dialect/messages_answer.h"
+#include "carry/dialect/messages_request.h"
 #include "carry/dialect/openai.h"
 #include "carry/gateway/worker.h"
 #include "carry/http/sse.h"
@@ -73,6 +75,14 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void settle(flight::Ending ending);
   void record_failed_attempt(flight::Failure failure);
   Error error_of(const flight::Action& action) const;
+  Result<void> read_request(const Arrival& arrival);
+  std::string error_body(const Error& error, std::string_view parameter) const;
+  std::string error_frame(const Error& error) const;
+  std::string refusal_body(dialect::RefusalKind kind, std::uint16_t status) const;
+  std::string dialect_fields() const;
+  void begin_answer(const inference::Request& request, std::string_view shown_model);
+  Result<void> translate_frame(const http::SseFrame& frame, bool terminator, std::string& text);
+  Result<std::string> translate_whole(std::string_view answer);
   enum class Last : std::uint8_t { kNo, kYes };
   std::string stream_head();
   void flush_batch(Last last = Last::kNo);
@@ -80,6 +90,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
                      std::size_t body_size);
   void read_stream(std::string_view bytes);
   flight::Failure failure_of_error(std::string_view data) const;
+  std::string_view whole_read() const { return lent_.empty() ? std::string_view(body_) : lent_; }
   bool keep(std::string_view bytes);
   std::size_t held_of_stream() const;
   std::uint8_t free_slot() const;
@@ -93,6 +104,13 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   flight::Flight flight_{inference::Delivery::kWhole};
   dialect::OpenAiRequest parsed_;
   dialect::OpenAiAnswer answer_;
+  // What stands between a caller of Anthropic's dialect and chat completions.
+  struct Messages {
+    dialect::MessagesRequest request;
+    dialect::MessagesAnswer answer;
+  };
+  std::unique_ptr<Messages> messages_;  // made with the first such request
+  bool speaks_messages() const { return question_.surface == inference::Surface::kAnthropicMessages; }
   http::SseReader sse_;
   std::shared_ptr<const Snapshot> snapshot_;     // of the running attempt, else the one admitted under
   std::shared_ptr<const Snapshot> asked_under_;  // of the last asking

@@ -24,8 +24,8 @@ std::string Exchange::stream_head() {
   status_ = 200;
   worker_.metrics.responses_by_class[2].add();
   return fmt::format(
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}\r\n",
-      question_.request.text(),
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
+      question_.request.text(), dialect_fields(),
       connection_.minor_version() == 0   ? "Connection: close\r\n"
       : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
                                          : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
@@ -57,7 +57,11 @@ void Exchange::flush_batch(Last last) {
 }
 
 void Exchange::complete(bool mark_missing) {
-  if (mark_missing) batch_ += dialect::kEndMark;
+  if (mark_missing && speaks_messages()) {
+    messages_->answer.finish(answer_.usage(), batch_);
+  } else if (mark_missing) {
+    batch_ += dialect::kEndMark;
+  }
   flush_batch(Last::kYes);
 }
 
@@ -79,6 +83,7 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
         connection_.connection_field(connection_.client_keeps_alive())}) {
     head_ += part;
   }
+  head_ += dialect_fields();
   head_ += connection_.cors_fields();
   head_ += "\r\n";
   slices_.clear();
@@ -88,17 +93,21 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
 }
 
 void Exchange::deliver_whole() {
-  if (form_ == AnswerForm::kStream) {
-    auto folded = answer_.fold();
-    if (!folded) {  // frames that each were right do not make an answer
-      fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
-      return;
-    }
-    const std::string_view slices[] = {*folded};
-    send_response(200, {}, slices, folded->size());
-    return;
+  Result<std::string> answer = std::string();
+  if (form_ == AnswerForm::kStream) answer = answer_.fold();
+  if (answer && speaks_messages()) {
+    const std::size_t size = answer->size();
+    if (size != 0) answer->append(http::kPadding, '\0');
+    answer = translate_whole(size != 0 ? std::string_view(*answer).substr(0, size) : whole_read());
   }
-  send_response(200, {}, answer_.whole().slices(), answer_.whole().size());
+  if (!answer) {  // what was right piece by piece does not make an answer
+    fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
+  } else if (answer->empty()) {
+    send_response(200, {}, answer_.whole().slices(), answer_.whole().size());
+  } else {
+    const std::string_view slices[] = {*answer};
+    send_response(200, {}, slices, answer->size());
+  }
 }
 
 Error Exchange::error_of(const Action& action) const {
@@ -147,7 +156,7 @@ void Exchange::fail(const Action& action) {
   const Error error = error_of(action);
   if (head_sent_ || (flight_.committed() && !batch_.empty())) {
     // Inside a stream: the error as an event, and no well-formed end, so that no client can take it for the whole.
-    batch_ += dialect::error_frame(error);
+    batch_ += error_frame(error);
     flush_batch();
     cut_ = true;
     return;
@@ -155,7 +164,7 @@ void Exchange::fail(const Action& action) {
   if (action.from_attempt && form_ == AnswerForm::kRefusal) {
     const auto kind = dialect::classify_refusal(upstream_status_, body_);
     const std::uint16_t status = kind == dialect::RefusalKind::kCredentials ? 502 : upstream_status_;
-    const std::string body = dialect::refusal_body(upstream_status_, body_, kind, endpoint().name);
+    const std::string body = refusal_body(kind, status);
     std::string extra;
     if (!retry_after_.empty()) extra += fmt::format("Retry-After: {}\r\n", retry_after_);
     if (!upstream_request_id_.empty())
@@ -164,7 +173,7 @@ void Exchange::fail(const Action& action) {
     send_response(status, extra, slices, body.size());
     return;
   }
-  const std::string body = dialect::error_body(error, action.error == ErrorCode::kModelNotFound ? "model" : "");
+  const std::string body = error_body(error, action.error == ErrorCode::kModelNotFound ? "model" : "");
   const bool later = action.error == ErrorCode::kOverloaded || action.error == ErrorCode::kUnavailable ||
                      action.error == ErrorCode::kDraining;
   const std::string_view slices[] = {body};

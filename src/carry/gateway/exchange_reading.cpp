@@ -115,6 +115,12 @@ void Exchange::read_stream(std::string_view bytes) {
       fail_attempt(failure_of_error(frame.data));
       return;
     }
+    if (speaks_messages() && streamed_ && frame.has_data && !read->withheld) {
+      if (const auto translated = translate_frame(frame, read->facts.terminator, text); !translated) {
+        fail_attempt(Failure::kMalformed);
+        return;
+      }
+    }
     if (!streamed_) {
       folded_bytes_ += frame.raw.size();
       if (folded_bytes_ > snapshot_->settings.limits.answer_bytes) {
@@ -181,7 +187,7 @@ void Exchange::on_end() {
     }
   }
   if (form_ == AnswerForm::kWhole) {
-    const std::string_view whole = lent_.empty() ? std::string_view(body_) : lent_;
+    const std::string_view whole = whole_read();
     const auto facts = answer_.read_whole(whole);
     if (!facts) {
       fail_attempt(Failure::kMalformed);

@@ -5,7 +5,8 @@
 namespace thalweg::inference {
 
 std::string_view name_of(Surface surface) {
-  static constexpr std::array<std::string_view, kSurfaceCount> kNames = {"openai-chat", "openai-completions"};
+  static constexpr std::array<std::string_view, kSurfaceCount> kNames = {"openai-chat", "openai-completions",
+                                                                         "anthropic-messages"};
   return kNames[static_cast<std::size_t>(surface)];
 }
 

@@ -8,9 +8,9 @@
 namespace thalweg::inference {
 
 /// The API shape a caller speaks.
-enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions };
-inline constexpr std::size_t kSurfaceCount = 2;
-/// "openai-chat", "openai-completions".
+enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions, kAnthropicMessages };
+inline constexpr std::size_t kSurfaceCount = 3;
+/// "openai-chat", "openai-completions", "anthropic-messages".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "carry/config/settings.h"
+#include "carry/dialect/messages_request.h"
 #include "carry/dialect/openai.h"
 #include "carry/http/message.h"
 #include "decide/placement/explain.h"
@@ -82,12 +83,22 @@ int dry_run(const Flags& flags) {
     surface = inference::Surface::kOpenAiCompletions;
   }
   dialect::OpenAiRequest parsed;
-  if (const auto read = parsed.parse(surface, body); !read) {
+  dialect::MessagesRequest messages;
+  Result<void> read;
+  if (flags.surface == inference::name_of(inference::Surface::kAnthropicMessages)) {
+    surface = inference::Surface::kAnthropicMessages;
+    read = messages.translate(body);
+    if (read) read = parsed.parse(inference::Surface::kOpenAiChat, messages.chat());
+  } else {
+    read = parsed.parse(surface, body);
+  }
+  if (!read) {
     fmt::print(stderr, "{}: error: {}\n", flags.request, read.error().message);
     return 1;
   }
   placement::Question question;
   question.take_features(parsed.request());
+  question.surface = surface;
   question.asked_at = question.first_asked_at = MonotonicClock::now();
   question.wait_limit = settings->limits.wait;
   question.utc = UtcClock::now();
@@ -127,7 +138,7 @@ void add_place(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<Flags>();
   command->add_option("-c,--config", flags->config, "The configuration file")->capture_default_str();
   command->add_option("--surface", flags->surface, "The API that the request is written for")
-      ->check(CLI::IsMember({"openai-chat", "openai-completions"}))
+      ->check(CLI::IsMember({"openai-chat", "openai-completions", "anthropic-messages"}))
       ->capture_default_str();
   command->add_option("--key", flags->key, "The id of the key that asks; needed where keys are configured");
   command->add_option("REQUEST", flags->request, "The request's body, a JSON file")->required();

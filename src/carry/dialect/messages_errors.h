@@ -1,0 +1,19 @@
+// Errors as Anthropic's clients expect them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace thalweg::dialect {
+
+/// `{"type":"error","error":{"type":...,"message":...},"request_id":...}`; the id is left out where it is empty.
+std::string messages_error_body(std::uint16_t status, std::string_view message, std::string_view request_id);
+/// The same as an event inside a stream, for an error of ours.
+std::string messages_error_event(const Error& error, std::string_view request_id);
+/// An endpoint's refusal, as refusal_body() words it for OpenAI's clients, worded for Anthropic's.
+std::string messages_refusal_body(std::uint16_t status, std::string_view openai_body, std::string_view request_id);
+
+}  // namespace thalweg::dialect
