@@ -8,8 +8,8 @@
 #include <fstream>
 #include <memory>
 
-#include "base/part_file.h"
 #include "carry/gateway/call.h"
+#include "carry/gateway/part_file.h"
 
 namespace thalweg::gateway {
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "base/part_file.h"
 #include "carry/engine/engine.h"
 #include "carry/gateway/outside.h"
+#include "carry/gateway/part_file.h"
 #include "show/cli/cli.h"
 
 namespace thalweg::cli {
@@ -60,7 +60,7 @@ Result<void> copy_checked(const std::string& source, const fs::path& target, con
   };
   std::error_code failed;
   if (fs::equivalent(source, target, failed)) return check(target);
-  auto part = PartFile::create(target);
+  auto part = gateway::PartFile::create(target);
   if (!part) return std::unexpected(part.error());
   fs::copy_file(source, part->path(), fs::copy_options::overwrite_existing, failed);
   if (failed) return fail(ErrorCode::kIo, fmt::format("cannot copy {}: {}", source, failed.message()));

@@ -1,4 +1,4 @@
-#include "base/part_file.h"
+#include "carry/gateway/part_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 
-namespace thalweg {
+namespace thalweg::gateway {
 
 namespace {
 
@@ -93,4 +93,4 @@ Result<void> PartFile::install() {
   return {};
 }
 
-}  // namespace thalweg
+}  // namespace thalweg::gateway

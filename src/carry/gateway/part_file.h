@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace thalweg {
+namespace thalweg::gateway {
 
 class PartFile {
  public:
@@ -35,4 +35,4 @@ class PartFile {
   int handle_ = -1;
 };
 
-}  // namespace thalweg
+}  // namespace thalweg::gateway

@@ -1,4 +1,4 @@
-#include "base/part_file.h"
+#include "carry/gateway/part_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-namespace thalweg {
+namespace thalweg::gateway {
 namespace {
 
 namespace fs = std::filesystem;
@@ -89,4 +89,4 @@ TEST_F(PartFiles, SaysThatAFolderIsMissing) {
 }
 
 }  // namespace
-}  // namespace thalweg
+}  // namespace thalweg::gateway
