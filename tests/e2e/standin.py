@@ -266,14 +266,14 @@ class StandIn:
             path = head.target
             if head.method == "GET" and path.split("?")[0].startswith("/v1/models"):
                 return await self._answer_models(connection, record, path.split("?")[0].removeprefix("/v1/models").lstrip("/"))
-            if path not in ("/v1/chat/completions", "/v1/completions"):
+            if path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
                 raise checks.Fault(404, f"Invalid URL ({head.method} {path})")
             if head.method != "POST":
                 raise checks.Fault(405, f"Not allowed to {head.method} on {path}")
             if head.field("content-type").split(";")[0].strip() != "application/json":
                 raise checks.Fault(400, f"the content type is {head.field('content-type')!r}, not application/json")
             request = checks.parse(record.body)
-            checks.check_body(request, path == "/v1/chat/completions", set(self.models), self.extra_fields)
+            checks.check_body(request, path, set(self.models), self.extra_fields)
         except checks.Fault as fault:
             self._violation(f"{head.method} {head.target}: {fault}")
             return await self._whole(connection, record, Behaviour(), fault.status, fault.body())

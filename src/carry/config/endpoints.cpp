@@ -98,8 +98,9 @@ Capabilities read_capabilities(Section& section, Capabilities absent, Errors& er
       found.add(static_cast<Capability>(name - kNames.begin()));
     }
   }
-  if (node->kind == Node::Kind::kList && !found.has(Capability::kChat) && !found.has(Capability::kCompletions)) {
-    section.error("capabilities", "needs chat or completions: nothing else could be asked");
+  if (node->kind == Node::Kind::kList && !found.has(Capability::kChat) && !found.has(Capability::kCompletions) &&
+      !found.has(Capability::kEmbeddings)) {
+    section.error("capabilities", "needs chat, completions or embeddings: nothing else could be asked");
   }
   return found;
 }
@@ -166,6 +167,10 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
     engine.model_file = taken(resolve_file(about.text("file", ""), folder), about, "file");
   }
   const Capabilities capabilities = read_capabilities(about, kEngineCapabilities, errors);
+  engine.embeddings = capabilities.has(Capability::kEmbeddings);
+  if (engine.embeddings && capabilities != Capabilities{Capability::kEmbeddings}) {
+    about.error("capabilities", "an engine that makes embeddings does nothing else; give it [embeddings] alone");
+  }
   about.finish();
   engine.model_name = model.key;
   endpoint.models.push_back({.name = model.key,

@@ -41,6 +41,27 @@ fleet::Target read_target(std::string_view text, Position position, std::string_
           ModelIndex{static_cast<std::uint16_t>(model - endpoint->models.begin())}};
 }
 
+// Vectors of two models, or of two revisions of one, cannot be compared, and a store of them would be spoilt without a
+// sound.
+std::string mix_of(const fleet::Fleet& fleet, const fleet::Model& model) {
+  const auto embeds = [&](fleet::Target target) {
+    return fleet.at(target).capabilities.has(inference::Capability::kEmbeddings);
+  };
+  const auto first = std::ranges::find_if(model.targets, embeds);
+  if (first == model.targets.end()) return {};
+  for (const fleet::Target target : model.targets) {
+    const fleet::EndpointModel& one = fleet.at(*first);
+    const fleet::EndpointModel& other = fleet.at(target);
+    if (embeds(target) && one.upstream_name == other.upstream_name) continue;
+    return fmt::format(
+        "{}/{} makes embeddings with \"{}\", and {}/{} {}; one model's vectors cannot be compared with another's",
+        fleet.endpoints[first->endpoint.value].name, one.name, one.upstream_name,
+        fleet.endpoints[target.endpoint.value].name, other.name,
+        embeds(target) ? fmt::format("with \"{}\"", other.upstream_name) : "makes none");
+  }
+  return {};
+}
+
 // Without `models:` every endpoint's model is offered under its own name; endpoints that share a name back each other.
 void offer_all(document::Section& top, fleet::Fleet& fleet) {
   std::unordered_map<std::string_view, std::size_t> offered;
@@ -54,6 +75,9 @@ void offer_all(document::Section& top, fleet::Fleet& fleet) {
     }
   }
   for (const fleet::Model& model : fleet.models) {
+    if (const std::string mix = mix_of(fleet, model); !mix.empty()) {
+      top.error("endpoints", fmt::format("under the name \"{}\" {}", model.name, mix));
+    }
     if (model.targets.size() > fleet::kMaxTargetsPerModel) {
       top.error(
           "endpoints",
@@ -93,6 +117,7 @@ void read_models(document::Section& top, Settings& settings, Errors& errors) {
         model.targets.push_back(target);
       }
     }
+    if (const std::string mix = mix_of(fleet, model); !mix.empty()) section.error(member.key, mix);
     if (member.value.kind == Node::Kind::kList && member.value.items.empty()) {
       section.error(member.key, "lists nothing that could answer; name at least one endpoint/model");
     }

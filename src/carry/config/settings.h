@@ -58,6 +58,7 @@ struct EngineSettings {
   std::uint64_t memory_bytes = 0;  // 0: by model file and context, see engine/command.h
   Duration start_timeout = 300s;   // a large model from a slow disk
   Sandbox sandbox = Sandbox::kOn;
+  bool embeddings = false;             // it makes vectors and nothing else
   std::vector<std::string> arguments;  // passed on as they are
 };
 

@@ -15,13 +15,14 @@ namespace {
 
 constexpr std::size_t kMaxMessageBytes = 1024;  // of an endpoint's error sentence
 
-enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings };
+enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings, kData };
 
-constexpr json::NameTable<Field, 5> kFields{{{{"model", Field::kModel},
+constexpr json::NameTable<Field, 6> kFields{{{{"model", Field::kModel},
                                               {"choices", Field::kChoices},
                                               {"usage", Field::kUsage},
                                               {"error", Field::kError},
-                                              {"timings", Field::kTimings}}}};
+                                              {"timings", Field::kTimings},
+                                              {"data", Field::kData}}}};
 
 enum class ChoiceField : std::uint8_t { kOther, kIndex, kDelta, kText, kLogprobs, kFinishReason };
 
@@ -77,6 +78,7 @@ struct OpenAiAnswer::Impl {
   inference::FrameFacts facts;
   unsigned seen = 0;  // fields that may stand once
   bool has_choices = false;
+  bool has_vectors = false;  // embeddings: an array `data`
   std::size_t choice_count = 0;
   std::size_t reasons = 0;
   bool has_usage = false;        // an object
@@ -200,10 +202,12 @@ Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
   Impl& impl = *impl_;
   impl.whole.clear();
   if (auto object = impl.read_object(body); !object) return std::unexpected(std::move(object.error()));
-  if (!impl.has_choices && !impl.facts.error) {
-    return fail(ErrorCode::kUpstreamFailed, "the endpoint's answer has neither `choices` nor `error`");
+  const bool vectors = impl.surface == inference::Surface::kOpenAiEmbeddings;
+  if (!(vectors ? impl.has_vectors : impl.has_choices) && !impl.facts.error) {
+    return fail(ErrorCode::kUpstreamFailed,
+                fmt::format("the endpoint's answer has neither `{}` nor `error`", vectors ? "data" : "choices"));
   }
-  impl.facts.finish = impl.choice_count > 0 && impl.reasons == impl.choice_count;
+  impl.facts.finish = vectors ? impl.has_vectors : impl.choice_count > 0 && impl.reasons == impl.choice_count;
   impl.splices.cut(body, impl.whole);
   return impl.facts;
 }
@@ -236,7 +240,7 @@ Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
   splices.clear();
   facts = {};
   seen = 0;
-  has_choices = has_usage = of_one_choice = false;
+  has_choices = has_vectors = has_usage = of_one_choice = false;
   counted = {};
   usage_member = {};
   before_usage = behind_usage = 0;
@@ -310,6 +314,10 @@ bool OpenAiAnswer::Impl::read_member(const json::Member& member) {
       break;
     case Field::kError:
       read = read_error();
+      break;
+    case Field::kData:
+      has_vectors = kind == json::Kind::kArray;
+      read = walk.skip();
       break;
     case Field::kTimings:
       read = kind == json::Kind::kObject ? read_timings() : walk.skip();

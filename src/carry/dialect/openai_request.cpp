@@ -52,14 +52,15 @@ const json::SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::s
   impl.splices.clear();
   impl.added.clear();
 
-  const bool engine = kind == fleet::EndpointKind::kEngine;
+  const bool generates = request.surface != inference::Surface::kOpenAiEmbeddings;
+  const bool engine = kind == fleet::EndpointKind::kEngine && generates;
   if (engine) {
     impl.ask_for_stream();
     if (body.ends_with_assistant && !body.sets_prefill) impl.continue_last_message();
   }
   if (engine || request.delivery == inference::Delivery::kStream) impl.ask_for_usage();
-  if (obligations.output_cap != 0) impl.cap_output(obligations.output_cap);
-  if (obligations.no_storage) impl.forbid_storage();
+  if (obligations.output_cap != 0 && generates) impl.cap_output(obligations.output_cap);
+  if (obligations.no_storage && generates) impl.forbid_storage();
 
   impl.quoted_model.clear();
   json::append_quoted(impl.quoted_model, upstream_model);

@@ -15,6 +15,7 @@ enum class Field : std::uint8_t {
   kModel,
   kMessages,
   kPrompt,
+  kInput,
   kStream,
   kStreamOptions,
   kN,
@@ -35,9 +36,10 @@ enum class Field : std::uint8_t {
   kPrefill,
 };
 
-constexpr json::NameTable<Field, 22> kFields{{{{"model", Field::kModel},
+constexpr json::NameTable<Field, 23> kFields{{{{"model", Field::kModel},
                                                {"messages", Field::kMessages},
                                                {"prompt", Field::kPrompt},
+                                               {"input", Field::kInput},
                                                {"stream", Field::kStream},
                                                {"stream_options", Field::kStreamOptions},
                                                {"n", Field::kN},
@@ -94,13 +96,20 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
 
 bool RequestBody::read_member(const json::Member& member) {
   const bool chat = surface_ == inference::Surface::kOpenAiChat;
-  switch (kFields.find(member.name, Field::kOther)) {
+  const Field field = kFields.find(member.name, Field::kOther);
+  if (surface_ == inference::Surface::kOpenAiEmbeddings) {
+    if (field == Field::kModel) return read_model();
+    return field == Field::kInput ? read_prompt() : walk_.skip();
+  }
+  switch (field) {
     case Field::kModel:
       return read_model();
     case Field::kMessages:
       return chat ? read_messages() : walk_.skip();
     case Field::kPrompt:
       return chat ? walk_.skip() : read_prompt();
+    case Field::kInput:
+      return walk_.skip();
     case Field::kStream:
       return read_flag("stream", stream);
     case Field::kStreamOptions:
@@ -146,15 +155,16 @@ bool RequestBody::read_member(const json::Member& member) {
 
 void RequestBody::finish_features() {
   const bool chat = surface_ == inference::Surface::kOpenAiChat;
-  need(chat ? Capability::kChat : Capability::kCompletions);
+  need(inference::need_of(surface_));
   if (!model.present()) blame("model", "you must provide a model parameter");
   if (chat && !has_messages_) blame("messages", missing("messages"));
-  if (!chat && !has_prompt_) blame("prompt", missing("prompt"));
+  if (!chat && !has_prompt_) blame(std::string(prompt_name()), missing(prompt_name()));
 
   if (stream.kind == json::Kind::kTrue) request_.delivery = inference::Delivery::kStream;
   request_.wants_usage_frame =
       request_.delivery == inference::Delivery::kStream && include_usage.kind == json::Kind::kTrue;
 
+  if (surface_ == inference::Surface::kOpenAiEmbeddings) prompts_ = 1;  // a list of inputs is one piece of work
   const auto n = static_cast<std::uint64_t>(std::max<std::int64_t>({1, n_value_.number, n_cmpl_.number}));
   if (n > kMaxChoices || prompts_ > kMaxChoices || n * prompts_ > kMaxChoices) {
     blame(prompts_ > 1 ? "prompt" : "n",

@@ -67,6 +67,9 @@ class RequestBody {
   bool count_text();
   void finish_features();
 
+  std::string_view prompt_name() const {
+    return surface_ == inference::Surface::kOpenAiEmbeddings ? "input" : "prompt";
+  }
   static std::string missing(std::string_view parameter);
   Value open_value();
   bool is_null_or(json::Kind wanted, json::Kind kind) const { return kind == wanted || kind == json::Kind::kNull; }
@@ -80,7 +83,7 @@ class RequestBody {
   std::string model_storage_;
   std::string storage_;
   bool has_messages_ = false;
-  bool has_prompt_ = false;
+  bool has_prompt_ = false;  // or `input`
   std::uint64_t prompts_ = 1;
   std::int64_t n_ = 1;
   Value n_value_;

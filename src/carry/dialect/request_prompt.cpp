@@ -165,7 +165,7 @@ bool RequestBody::read_prompt() {
     case json::Kind::kArray:
       return read_prompts();
     default:
-      return skip_wrong_type("prompt", "a string, an array of strings or an array of token numbers");
+      return skip_wrong_type(std::string(prompt_name()), "a string, an array of strings or an array of token numbers");
   }
 }
 
@@ -183,20 +183,23 @@ bool RequestBody::read_prompts() {
       request_.prompt_bytes += kBytesOfToken;
       return walk_.skip();
     }
-    return skip_wrong_type(fmt::format("prompt[{}]", count - 1),
+    return skip_wrong_type(fmt::format("{}[{}]", prompt_name(), count - 1),
                            count == 1 ? "a string, a token number or an array of token numbers" : name_of(first));
   });
   if (!read) return false;
   if (count == 0)
-    blame("prompt",
-          "Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead.");
+    blame(std::string(prompt_name()),
+          fmt::format(
+              "Invalid '{}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+              prompt_name()));
   prompts_ = first == json::Kind::kNumber ? 1 : std::max<std::uint64_t>(1, count);
   return true;
 }
 
 bool RequestBody::read_token_list() {
   return walk_.array([&] {
-    if (walk_.next() != json::Kind::kNumber) return skip_wrong_type("prompt", "token numbers in an array of arrays");
+    if (walk_.next() != json::Kind::kNumber)
+      return skip_wrong_type(std::string(prompt_name()), "token numbers in an array of arrays");
     request_.prompt_bytes += kBytesOfToken;
     return walk_.skip();
   });

@@ -33,6 +33,8 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kOpenAiCompletions;
     case Route::kMessages:
       return inference::Surface::kAnthropicMessages;
+    case Route::kEmbeddings:
+      return inference::Surface::kOpenAiEmbeddings;
     default:
       return std::nullopt;
   }
@@ -321,7 +323,8 @@ void Connection::run() {
   switch (route_) {
     case Route::kChat:
     case Route::kCompletions:
-    case Route::kMessages: {
+    case Route::kMessages:
+    case Route::kEmbeddings: {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);

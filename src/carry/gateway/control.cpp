@@ -30,7 +30,14 @@ inference::Capabilities told_of_engine() {
 
 // gen_ai.operation.name in OpenTelemetry's words.
 std::string_view operation_of(inference::Surface surface) {
-  return surface == inference::Surface::kOpenAiCompletions ? "text_completion" : "chat";
+  switch (surface) {
+    case inference::Surface::kOpenAiCompletions:
+      return "text_completion";
+    case inference::Surface::kOpenAiEmbeddings:
+      return "embeddings";
+    default:
+      return "chat";
+  }
 }
 
 EndpointIndex index_of(const Snapshot& snapshot, std::string_view endpoint) {
@@ -94,7 +101,12 @@ Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::En
   options.memory_bytes = wanted.memory_bytes;
   options.start_timeout = wanted.start_timeout;
   options.sandbox = wanted.sandbox == config::Sandbox::kOn;
-  options.arguments = wanted.arguments;
+  if (wanted.embeddings) {
+    // An input is computed in one batch, so that a batch must hold a whole context.
+    const std::string tokens = std::to_string(wanted.context_tokens);
+    options.arguments = {"--embeddings", "--batch-size", tokens, "--ubatch-size", tokens};
+  }
+  options.arguments.insert(options.arguments.end(), wanted.arguments.begin(), wanted.arguments.end());
   const auto running = engines_.find(endpoint.name);
   if (running != engines_.end() && running->second->options == options) return running->second;
   auto fresh = std::make_shared<Engine>();

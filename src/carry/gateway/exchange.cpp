@@ -17,7 +17,14 @@ using flight::Failure;
 namespace {
 
 std::string_view path_of(inference::Surface surface) {
-  return surface == inference::Surface::kOpenAiCompletions ? "/completions" : "/chat/completions";
+  switch (surface) {
+    case inference::Surface::kOpenAiCompletions:
+      return "/completions";
+    case inference::Surface::kOpenAiEmbeddings:
+      return "/embeddings";
+    default:
+      return "/chat/completions";
+  }
 }
 
 }  // namespace

@@ -6,14 +6,14 @@ namespace thalweg::inference {
 
 std::string_view name_of(Surface surface) {
   static constexpr std::array<std::string_view, kSurfaceCount> kNames = {"openai-chat", "openai-completions",
-                                                                         "anthropic-messages"};
+                                                                         "anthropic-messages", "openai-embeddings"};
   return kNames[static_cast<std::size_t>(surface)];
 }
 
 std::string_view name_of(Capability capability) {
   static constexpr std::array<std::string_view, kCapabilityCount> kNames = {
       "chat",  "completions", "tools", "json_schema",  "images", "audio",
-      "files", "logprobs",    "n",     "hosted_tools", "store"};
+      "files", "logprobs",    "n",     "hosted_tools", "store",  "embeddings"};
   return kNames[static_cast<std::size_t>(capability)];
 }
 

@@ -8,9 +8,9 @@
 namespace thalweg::inference {
 
 /// The API shape a caller speaks.
-enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions, kAnthropicMessages };
-inline constexpr std::size_t kSurfaceCount = 3;
-/// "openai-chat", "openai-completions", "anthropic-messages".
+enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions, kAnthropicMessages, kOpenAiEmbeddings };
+inline constexpr std::size_t kSurfaceCount = 4;
+/// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
@@ -26,10 +26,23 @@ enum class Capability : std::uint8_t {
   kManyChoices,  // n > 1
   kHostedTools,  // tools that the endpoint runs itself (web search and the like)
   kStorage,      // asks the endpoint to keep the answer (`store: true`)
+  kEmbeddings,   // texts as vectors
 };
-inline constexpr std::size_t kCapabilityCount = 11;
+inline constexpr std::size_t kCapabilityCount = 12;
 /// "chat", "tools", "images"... as configuration and errors name them.
 std::string_view name_of(Capability capability);
+
+/// What every request of a surface needs.
+constexpr Capability need_of(Surface surface) {
+  switch (surface) {
+    case Surface::kOpenAiCompletions:
+      return Capability::kCompletions;
+    case Surface::kOpenAiEmbeddings:
+      return Capability::kEmbeddings;
+    default:
+      return Capability::kChat;
+  }
+}
 
 /// A set of capabilities as bits.
 class Capabilities {

@@ -104,8 +104,7 @@ bool may_use(const Question& question, std::string_view model) {
 }
 
 Capabilities needs_of(const Question& question) {
-  const bool completions = question.surface == inference::Surface::kOpenAiCompletions;
-  return question.needs.joined({completions ? Capability::kCompletions : Capability::kChat});
+  return question.needs.joined({inference::need_of(question.surface)});
 }
 
 /// Other models that the key may use and of which some target could serve the question now, quoted.

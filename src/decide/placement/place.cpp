@@ -28,10 +28,6 @@ const fleet::ModelConditions& conditions_of(const World& world, Target target) {
   return target.model.value < models.size() ? models[target.model.value] : kNothingTold;
 }
 
-constexpr Capability capability_of(inference::Surface surface) {
-  return surface == inference::Surface::kOpenAiCompletions ? Capability::kCompletions : Capability::kChat;
-}
-
 bool is_attempt(const EarlierAttempt& earlier) {
   return earlier.end != AttemptEnd::kLostRace;
 }
@@ -85,7 +81,7 @@ class Placer {
         fleet_(*world.fleet),
         verdicts_(scratch.verdicts_),
         seen_(scratch.seen_),
-        needs_(question.needs.joined({capability_of(question.surface)})),
+        needs_(question.needs.joined({inference::need_of(question.surface)})),
         limit_(later(question.first_asked_at, question.wait_limit)) {
     verdicts_.clear();
   }
@@ -147,6 +143,8 @@ class Placer {
       }
     }
     const bool is_auto = question_.model == fleet::kAutoModel;
+    // Vectors of different models cannot be compared: their model is chosen by name.
+    if (is_auto && question_.surface == inference::Surface::kOpenAiEmbeddings) return false;
     const fleet::Model* model = is_auto ? nullptr : fleet_.find_model(question_.model);
     if (is_auto ? !may_use_any() : model == nullptr || !may_use(question_.model)) return false;
 
@@ -167,7 +165,7 @@ class Placer {
   }
 
   void consider_for_auto(const fleet::Model& model, bool trial_pass) {
-    const Capability surface = capability_of(question_.surface);
+    const Capability surface = inference::need_of(question_.surface);
     for (const Target target : model.targets) {
       const fleet::EndpointModel& there = fleet_.at(target);
       if (!there.capabilities.joined(there.asked).has(surface) && !capabilities_of(world_, target).has(surface))

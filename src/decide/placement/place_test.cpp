@@ -161,6 +161,17 @@ TEST_F(Place, DeniesAnUnknownModel) {
   }
 }
 
+TEST_F(Place, NeverChoosesAModelForEmbeddings) {
+  question_.surface = inference::Surface::kOpenAiEmbeddings;
+  question_.model = "auto";
+  for (auto& endpoint : fleet_.endpoints) {
+    for (auto& model : endpoint.models) model.capabilities.add(inference::Capability::kEmbeddings);
+  }
+  EXPECT_EQ(denial(), ErrorCode::kModelNotFound);
+  question_.model = fleet_.models.front().name;
+  EXPECT_EQ(ask().outcome(), Outcome::kRun);
+}
+
 TEST_F(Place, DeniesAModelThatTheKeyMayNotUseAsIfItWereUnknown) {
   const policy::Key key{.id = "k", .secret_sha256 = {}, .tenant = "t", .models = {"big"}};
   question_.subject.key = &key;

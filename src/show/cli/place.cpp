@@ -79,8 +79,8 @@ int dry_run(const Flags& flags) {
   std::string& body = *read_body;
   body.reserve(body.size() + http::kPadding);
   inference::Surface surface = inference::Surface::kOpenAiChat;
-  if (flags.surface == inference::name_of(inference::Surface::kOpenAiCompletions)) {
-    surface = inference::Surface::kOpenAiCompletions;
+  for (const auto other : {inference::Surface::kOpenAiCompletions, inference::Surface::kOpenAiEmbeddings}) {
+    if (flags.surface == inference::name_of(other)) surface = other;
   }
   dialect::OpenAiRequest parsed;
   dialect::MessagesRequest messages;
@@ -138,7 +138,7 @@ void add_place(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<Flags>();
   command->add_option("-c,--config", flags->config, "The configuration file")->capture_default_str();
   command->add_option("--surface", flags->surface, "The API that the request is written for")
-      ->check(CLI::IsMember({"openai-chat", "openai-completions", "anthropic-messages"}))
+      ->check(CLI::IsMember({"openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings"}))
       ->capture_default_str();
   command->add_option("--key", flags->key, "The id of the key that asks; needed where keys are configured");
   command->add_option("REQUEST", flags->request, "The request's body, a JSON file")->required();

@@ -4,9 +4,11 @@ under test. Shapes follow OpenAI's API reference for chat completions, completio
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
+import struct
 
 from provider.behaviour import Behaviour
 
@@ -102,8 +104,25 @@ def _head(request: dict, behaviour: Behaviour, kind: str) -> dict:
             "system_fingerprint": "fp_standin", **(behaviour.answer_keys or {})}
 
 
+def vector_for(text: str, dimensions: int = 8) -> list[float]:
+    """Numbers that a 32-bit float holds exactly."""
+    return [byte / 256 for byte in hashlib.sha256(text.encode()).digest()[:dimensions]]
+
+
+def embeddings(request: dict, behaviour: Behaviour) -> dict:
+    inputs = request["input"] if isinstance(request["input"], list) else [request["input"]]
+    vectors = [vector_for(text if isinstance(text, str) else json.dumps(text), request.get("dimensions", 8)) for text in inputs]
+    if request.get("encoding_format") == "base64":  # little-endian float32, as OpenAI answers it
+        vectors = [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
+    tokens = sum(len(str(text).split()) for text in inputs)
+    return {"object": "list", "data": [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)],
+            "model": behaviour.model or request["model"], "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+
+
 def whole(request: dict, behaviour: Behaviour) -> dict:
     """The answer to a request that does not stream."""
+    if "input" in request:
+        return embeddings(request, behaviour)
     texts, choices = texts_for(request, behaviour), []
     for index, text in enumerate(texts):
         if "messages" in request:

@@ -11,6 +11,7 @@ modalities model n parallel_tool_calls prediction presence_penalty prompt_cache_
 service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options""".split())
 COMPLETION_FIELDS = frozenset("""best_of echo frequency_penalty logit_bias logprobs max_tokens model n presence_penalty prompt seed stop stream
 stream_options suffix temperature top_p user""".split())
+EMBEDDING_FIELDS = frozenset("dimensions encoding_format input model user".split())
 ROLES = frozenset(("developer", "system", "user", "assistant", "tool", "function"))
 PART_TYPES = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
 
@@ -54,8 +55,9 @@ def check_headers(headers: list[tuple[str, str]], closed: frozenset | None) -> N
         raise Fault(400, f"fields outside the closed list: {', '.join(extra)}")
 
 
-def check_body(request: dict, chat: bool, models: set[str], extra_fields: frozenset) -> None:
-    fields = (CHAT_FIELDS if chat else COMPLETION_FIELDS) | extra_fields
+def check_body(request: dict, path: str, models: set[str], extra_fields: frozenset) -> None:
+    chat, embeddings = path == "/v1/chat/completions", path == "/v1/embeddings"
+    fields = (CHAT_FIELDS if chat else EMBEDDING_FIELDS if embeddings else COMPLETION_FIELDS) | extra_fields
     if unknown := sorted(set(request) - fields):
         raise Fault(400, f"Unrecognized request argument supplied: {', '.join(unknown)}", unknown[0], "unknown_parameter")
     if request.get("model") not in models:
@@ -66,7 +68,12 @@ def check_body(request: dict, chat: bool, models: set[str], extra_fields: frozen
         raise Fault(400, "n must be an integer", "n")
     if request.get("stream_options") is not None and not request.get("stream"):
         raise Fault(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
-    if chat:
+    if embeddings:
+        if not isinstance(request.get("input"), (str, list)) or not request["input"]:
+            raise Fault(400, "input must be a string or a non-empty array", "input")
+        if request.get("encoding_format", "float") not in ("float", "base64"):
+            raise Fault(400, "encoding_format must be float or base64", "encoding_format")
+    elif chat:
         _check_messages(request.get("messages"))
         _check_tools(request.get("tools"))
     elif not isinstance(request.get("prompt"), (str, list)):
