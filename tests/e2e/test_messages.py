@@ -212,3 +212,13 @@ def test_the_engine_answers_too(engine, stream):
     assert message.usage.input_tokens + message.usage.cache_read_input_tokens > 5 and 0 < message.usage.output_tokens <= 24
     with pytest.raises(anthropic.BadRequestError, match="tools"):
         messages.create(**ask, tools=[WEATHER])
+
+
+def test_a_translated_request_counts_in_limits_held(start, standin):
+    """The caller's body and what is written from it: 3 MiB fit into 8 once, and twice no more."""
+    gateway = start(config.one(standin, limits={"held": "8MiB", "body": "5MiB", "answer": "1MiB"}))
+    ask = lambda size: gateway.post("/v1/messages", {**ASK, "messages": [{"role": "user", "content": "x" * size}]})
+    assert ask(3 << 20).status != 503
+    refused = ask(4400 << 10)
+    assert refused.status == 503 and refused.json["error"]["type"] == "overloaded_error" and refused.headers["retry-after"]
+    until(lambda: gateway.metric("thalweg_held_bytes") == 0, "all is given back")

@@ -56,45 +56,38 @@ void MessagesAnswer::begin(std::string_view id, std::string_view shown_model) {
 Result<void> MessagesAnswer::add_chunk(std::string_view chunk, std::string& out) {
   out_ = &out;
   text_ = chunk;
-  fault_ = nullptr;
   start(out);
-  const bool read = walk_.start(chunk, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kObject &&
-                    walk_.object([this](const json::Member& member) {
-                      if (member.name != "choices" || walk_.next() != json::Kind::kArray) return walk_.skip();
-                      return walk_.array([this] { return read_choice(false); });
-                    });
-  if (!read) {
-    return fail(ErrorCode::kUpstreamFailed,
-                fmt::format("the endpoint's answer is no message: {}", fault_ != nullptr ? fault_ : "not valid JSON"));
-  }
-  return {};
+  return read_choices(false);
 }
 
 Result<void> MessagesAnswer::write_whole(std::string_view answer, const inference::Usage& usage, std::string& out) {
   out_ = &out;
   text_ = answer;
-  fault_ = nullptr;
   text_raw_ = thinking_raw_ = {};
   out += R"({"id":"msg_)";
   out += id_;
   out += R"(","type":"message","role":"assistant","model":)";
   out += quoted_model_;
   out += R"(,"content":[)";
-  const bool read = walk_.start(answer, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kObject &&
-                    walk_.object([this](const json::Member& member) {
-                      if (member.name != "choices" || walk_.next() != json::Kind::kArray) return walk_.skip();
-                      return walk_.array([this] { return read_choice(true); });
-                    });
-  if (!read) {
-    return fail(ErrorCode::kUpstreamFailed,
-                fmt::format("the endpoint's answer is no message: {}", fault_ != nullptr ? fault_ : "not valid JSON"));
-  }
+  if (auto read = read_choices(true); !read) return read;
   out += "],";
   write_stop(out);
   out += ",\"usage\":";
   write_usage(usage, out);
   out += '}';
   return {};
+}
+
+Result<void> MessagesAnswer::read_choices(bool whole) {
+  fault_ = nullptr;
+  const bool read = walk_.start(text_, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kObject &&
+                    walk_.object([&](const json::Member& member) {
+                      if (member.name != "choices" || walk_.next() != json::Kind::kArray) return walk_.skip();
+                      return walk_.array([&] { return read_choice(whole); });
+                    });
+  if (read) return {};
+  return fail(ErrorCode::kUpstreamFailed,
+              fmt::format("the endpoint's answer is no message: {}", fault_ != nullptr ? fault_ : "not valid JSON"));
 }
 
 bool MessagesAnswer::read_choice(bool whole) {

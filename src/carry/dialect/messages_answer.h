@@ -34,6 +34,7 @@ class MessagesAnswer {
     std::int64_t index = 0;
   };
 
+  Result<void> read_choices(bool whole);
   bool read_choice(bool whole);
   bool read_message(bool whole);
   bool read_tool_call(std::int64_t position, bool whole);

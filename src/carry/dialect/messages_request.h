@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ class MessagesRequest {
   std::string_view chat() const { return {chat_.data(), chat_size_}; }
   /// The parameter at fault of the last failed call.
   std::string_view fault_parameter() const { return fault_parameter_; }
+  /// Gives back the memory that a large request took.
+  void forget();
   /// The hints that are not carried, "thinking, metadata"; may be empty.
   std::string_view dropped() const { return dropped_; }
 
@@ -73,5 +76,39 @@ class MessagesRequest {
   std::string fault_parameter_;
   std::string fault_;
 };
+
+// Valid JSON by now: these walks cannot fail, and their callbacks say nothing.
+template <class OnMember>
+void MessagesRequest::members(std::string_view object, OnMember&& on_member) {
+  THALWEG_CHECK(level_ < std::size(walks_));
+  json::Walk& walk = walks_[level_++];
+  if (walk.start(object, json::Walk::Rules::kEndpoint) && walk.next() == json::Kind::kObject) {
+    walk.object([&](const json::Member& member) {
+      const json::Kind kind = walk.next();
+      const std::size_t begin = walk.offset();
+      const std::string_view name = member.name;
+      if (!walk.skip()) return false;
+      on_member(name, Found{kind, object.substr(begin, walk.offset() - begin)});
+      return true;
+    });
+  }
+  --level_;
+}
+
+template <class OnElement>
+void MessagesRequest::elements(std::string_view array, OnElement&& on_element) {
+  THALWEG_CHECK(level_ < std::size(walks_));
+  json::Walk& walk = walks_[level_++];
+  if (walk.start(array, json::Walk::Rules::kEndpoint) && walk.next() == json::Kind::kArray) {
+    walk.array([&] {
+      const json::Kind kind = walk.next();
+      const std::size_t begin = walk.offset();
+      if (!walk.skip()) return false;
+      on_element(Found{kind, array.substr(begin, walk.offset() - begin)});
+      return true;
+    });
+  }
+  --level_;
+}
 
 }  // namespace thalweg::dialect

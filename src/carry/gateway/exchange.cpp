@@ -33,7 +33,8 @@ Exchange::Exchange(Connection& connection)
     : connection_(connection),
       worker_(connection.worker()),
       sse_(kFrameLimit),
-      held_(connection.worker().common.bytes) {}
+      held_(connection.worker().common.bytes),
+      held_translated_(connection.worker().common.bytes) {}
 
 Exchange::~Exchange() {
   leave_line();
@@ -86,7 +87,8 @@ void Exchange::begin(const Arrival& arrival) {
     const std::string body = error_body(parsed.error(), parsed_.fault_parameter());
     const std::string_view slices[] = {body};
     feeding_ = true;  // no Flight begins; conclude() once the answer is out
-    send_response(dialect::status_of(parsed.error().code), {}, slices, body.size());
+    const bool later = parsed.error().code == ErrorCode::kOverloaded;
+    send_response(dialect::status_of(parsed.error().code), later ? "Retry-After: 1\r\n" : "", slices, body.size());
     settle(flight::Ending::kFailed);
     feeding_ = false;
     conclude();

@@ -141,6 +141,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::array<std::string, kFrameSlots> frames_;
   std::array<bool, kFrameSlots> frame_used_{};
   net::HeldBytes held_;
+  net::HeldBytes held_translated_;  // of the request, while an attempt may need it
   std::string denial_;  // place()'s sentence
 
   UtcTime arrived_{};

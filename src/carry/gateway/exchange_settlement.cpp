@@ -157,6 +157,8 @@ void Exchange::conclude() {
   running_ = false;
   settled_ = false;
   held_.release();
+  held_translated_.release();
+  if (messages_) messages_->request.forget();
   lent_ = {};
   // What a large answer has grown is not kept for the next.
   const auto shrink = [](std::string& text) {

@@ -18,6 +18,11 @@ void unescape(std::string_view raw, std::string& out);
 /// The same as a view: of the text itself where nothing is escaped, else of `storage`.
 std::string_view meaning(const Text& text, std::string& storage);
 
+/// A JSON string as it is written, without its quotes.
+inline std::string_view inside_quotes(std::string_view string) {
+  return string.substr(1, string.size() - 2);
+}
+
 /// Appends `text` (valid UTF-8) as a JSON string, quotes included.
 void append_quoted(std::string& out, std::string_view text);
 
