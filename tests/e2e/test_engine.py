@@ -36,9 +36,9 @@ def test_a_stream_says_what_the_whole_answer_says(engine, python, node):
 
 def test_choices_take_a_slot_each_so_that_the_next_request_waits_its_turn(start, python):
     """Two choices fill an engine of two slots: whoever comes then waits here, where it may go elsewhere, not there."""
-    gateway = start(config.engine_only()).wait_ready()
+    gateway = start(config.engine_only(limits={"wait": "300s"})).wait_ready()
     client = python(gateway.base_url)
-    both = client.chat.completions.create(**{**ASK, "max_tokens": 300}, n=2, stream=True, extra_body={"ignore_eos": True})
+    both = client.chat.completions.create(**{**ASK, "max_tokens": 100}, n=2, stream=True, extra_body={"ignore_eos": True})
     first = next(iter(both))
     assert first.choices
     short = client.chat.completions.create(**{**ASK, "max_tokens": 1})

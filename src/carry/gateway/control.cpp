@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <unordered_map>
 
 #include "carry/dialect/openai.h"
 
@@ -28,16 +29,9 @@ inference::Capabilities told_of_engine() {
   return {Capability::kTools, Capability::kImages, Capability::kAudio};
 }
 
-// gen_ai.operation.name in OpenTelemetry's words.
-std::string_view operation_of(inference::Surface surface) {
-  switch (surface) {
-    case inference::Surface::kOpenAiCompletions:
-      return "text_completion";
-    case inference::Surface::kOpenAiEmbeddings:
-      return "embeddings";
-    default:
-      return "chat";
-  }
+// The names hold no line feeds.
+std::string key_of(const SeriesName& name) {
+  return fmt::format("{}\n{}\n{}\n{}\n{}", name.endpoint, name.place, name.model, name.provider, name.operation);
 }
 
 EndpointIndex index_of(const Snapshot& snapshot, std::string_view endpoint) {
@@ -129,6 +123,10 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
   settings.fleet.number = number;
   settings.policy.number = number;
   if (snapshot_) snapshot.series = snapshot_->series;
+  std::unordered_map<std::string, std::uint32_t> indices;
+  for (const SeriesName& name : snapshot.series) {
+    indices.emplace(key_of(name), static_cast<std::uint32_t>(indices.size()));
+  }
   for (std::size_t i = 0; i < settings.fleet.endpoints.size(); ++i) {
     const fleet::Endpoint& endpoint = settings.fleet.endpoints[i];
     const config::EndpointSettings& own = settings.endpoints[i];
@@ -158,19 +156,21 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
     }
     for (const fleet::EndpointModel& model : endpoint.models) {
       auto& of_model = runtime.series.emplace_back();
-      for (std::size_t surface = 0; surface < inference::kSurfaceCount; ++surface) {
-        const SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
-                              endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai",
-                              std::string(operation_of(static_cast<inference::Surface>(surface)))};
-        const auto known = std::ranges::find(snapshot.series, name);
-        if (known == snapshot.series.end() && snapshot.series.size() == kMaxSeries) {
+      for (std::size_t operation = 0; operation < kOperations.size(); ++operation) {
+        SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
+                        endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai",
+                        std::string(kOperations[operation])};
+        const auto next = static_cast<std::uint32_t>(snapshot.series.size());
+        const auto [known, fresh] = indices.emplace(key_of(name), next);
+        of_model[operation] = known->second;
+        if (!fresh) continue;
+        if (next == kMaxSeries) {
           return fail(ErrorCode::kConfig,
                       fmt::format("this process has seen {} pairs of endpoint and model; restart it to "
                                   "begin anew",
                                   kMaxPairs));
         }
-        of_model[surface] = static_cast<std::uint32_t>(known - snapshot.series.begin());
-        if (known == snapshot.series.end()) snapshot.series.push_back(name);
+        snapshot.series.push_back(std::move(name));
       }
     }
     snapshot.endpoints.push_back(std::move(runtime));

@@ -46,7 +46,7 @@ const fleet::Endpoint& Exchange::endpoint() const {
 
 telemetry::ModelSeries& Exchange::series() {
   const auto& of_model = snapshot_->endpoints[target_.endpoint.value].series[target_.model.value];
-  return *worker_.metrics.models[of_model[static_cast<std::size_t>(question_.surface)]];
+  return *worker_.metrics.models[of_model[operation_of(question_.surface)]];
 }
 
 void Exchange::begin(const Arrival& arrival) {

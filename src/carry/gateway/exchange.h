@@ -142,7 +142,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::array<bool, kFrameSlots> frame_used_{};
   net::HeldBytes held_;
   net::HeldBytes held_translated_;  // of the request, while an attempt may need it
-  std::string denial_;  // place()'s sentence
+  std::string denial_;              // place()'s sentence
 
   UtcTime arrived_{};
   Instant arrived_at_{};

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "carry/config/settings.h"
@@ -16,15 +18,28 @@
 
 namespace thalweg::gateway {
 
-// For metrics: pairs of endpoint and model ever seen by one process, and one series for each of their surfaces.
+/// gen_ai.operation.name in OpenTelemetry's words; several surfaces ask for the same.
+inline constexpr std::array<std::string_view, 3> kOperations = {"chat", "text_completion", "embeddings"};
+constexpr std::size_t operation_of(inference::Surface surface) {
+  switch (surface) {
+    case inference::Surface::kOpenAiCompletions:
+      return 1;
+    case inference::Surface::kOpenAiEmbeddings:
+      return 2;
+    default:
+      return 0;
+  }
+}
+
+// For metrics: pairs of endpoint and model ever seen by one process, and one series for each of their operations.
 inline constexpr std::size_t kMaxPairs = 4096;
-inline constexpr std::size_t kMaxSeries = kMaxPairs * inference::kSurfaceCount;
+inline constexpr std::size_t kMaxSeries = kMaxPairs * kOperations.size();
 
 struct EndpointRuntime {
   std::shared_ptr<fleet::SlotCounter> slots;
   upstream::Destination destination;
   // Of the metrics, for each model.
-  std::vector<std::array<std::uint32_t, inference::kSurfaceCount>> series;
+  std::vector<std::array<std::uint32_t, kOperations.size()>> series;
   std::shared_ptr<std::atomic<std::uint64_t>> engine_restarts;  // null for other endpoints
 };
 
