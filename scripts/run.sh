@@ -13,8 +13,7 @@ if [[ -n ${LISTEN:-} ]]; then options=(--listen "$LISTEN"); fi
 # paste_next BASE SECONDS. The URL is quoted for shells that read the brackets of an IPv6 address as a pattern.
 paste_next() {
   local base=$1 import='' key='"any"' header=''
-  # An empty list in thalweg.yaml is no key.
-  if grep -E "^[\"']?keys[\"']?[[:space:]]*:" thalweg.yaml | grep -qvE ':[[:space:]]*(\[[[:space:]]*\])[[:space:]]*(#.*)?$'; then
+  if grep -qE "^[\"']?keys[\"']?[[:space:]]*:" thalweg.yaml; then
     import=$'import os\n  ' key='os.environ["THALWEG_KEY"]'
     header=$' -H "Authorization: Bearer $THALWEG_KEY" \\\n   '
   fi

@@ -141,7 +141,7 @@ TEXT
     says '--cacert'
     end
 
-    start 'http 0.0.0.0' <<<'keys: []  # none'
+    start 'http 0.0.0.0' <<<'# no keys: here'
     says "ready at http://127.0.0.1:${url##*:} after"
     is_silent_on 'THALWEG_KEY'
     end

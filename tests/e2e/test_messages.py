@@ -137,7 +137,7 @@ def test_what_a_chat_completion_cannot_say_is_refused_by_name(gateway, standin, 
     assert caught.value.body["error"]["type"] == "invalid_request_error" and standin.asked() == []
 
 
-ERRORS = {400: anthropic.BadRequestError, 404: anthropic.InternalServerError, 422: anthropic.UnprocessableEntityError, 429: anthropic.RateLimitError,
+ERRORS = {400: anthropic.BadRequestError, 422: anthropic.UnprocessableEntityError, 429: anthropic.RateLimitError,
           500: anthropic.InternalServerError}
 
 

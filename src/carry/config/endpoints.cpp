@@ -180,7 +180,7 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
                              .asked = kAsked});
 }
 
-constexpr std::size_t kLikeAKey = 20;  // no provider's keys are shorter
+constexpr std::size_t kLikeAKey = 20;  // a bare name this long may be a key
 
 void read_key(Section& section, const std::filesystem::path& folder, RemoteSettings& remote) {
   const Node* key = section.optional("key");

@@ -21,7 +21,7 @@ struct MessagesRequest::Block {
     kRedacted,
   };
   Type type = Type::kOther;
-  Found type_name, text, source, id, name, input, tool_use_id, content, is_error, thinking, signature;
+  Found type_name, text, source, id, name, input, tool_use_id, content, is_error, thinking, signature, title;
 };
 
 void MessagesRequest::write_messages(const Found& system, const Found& messages) {
@@ -59,6 +59,9 @@ void MessagesRequest::write_message(std::string_view message, std::size_t index)
   if (!content.present() || (content.kind != json::Kind::kString && content.kind != json::Kind::kArray)) {
     return blame(inner, fmt::format("{}: expected a string or an array of content blocks", inner));
   }
+  bool empty = content.kind == json::Kind::kArray;
+  if (empty) elements(content.raw, [&](const Found&) { empty = false; });
+  if (empty) return blame(inner, fmt::format("{}: at least one content block is required", inner));
   if (is(role, "user")) return write_user(content, inner);
   if (is(role, "assistant")) return write_assistant(content, inner);
   if (is(role, "system")) return write_system(content, inner);
@@ -80,8 +83,9 @@ MessagesRequest::Block MessagesRequest::read_block(std::string_view raw, const s
     if (name == "is_error") return keep(block.is_error, value);
     if (name == "thinking") return keep(block.thinking, value);
     if (name == "signature") return keep(block.signature, value);
+    if (name == "title") return keep(block.title, value);
     if (!value.present() || name == "data") return;
-    if (name == "cache_control" || name == "citations" || name == "title" || name == "context" || name == "caller") {
+    if (name == "cache_control" || name == "citations" || name == "caller") {
       drop(name);
     } else {
       refuse(fmt::format("{}.{}", path, name));
@@ -210,13 +214,16 @@ void MessagesRequest::add_document(const Block& block, const std::string& path) 
   });
   only_text_.clear();
   if (is(type, "text") && data.kind == json::Kind::kString) {
+    if (block.title.present()) drop("title");
     if (part_count_++ > 0) parts_ += ',';
     parts_ += R"({"type":"text","text":)";
     parts_ += data.raw;
     parts_ += '}';
   } else if (is(type, "base64") && media_type.kind == json::Kind::kString && data.kind == json::Kind::kString) {
     if (part_count_++ > 0) parts_ += ',';
-    parts_ += R"({"type":"file","file":{"filename":"document.pdf","file_data":"data:)";
+    parts_ += R"({"type":"file","file":{"filename":)";
+    parts_ += block.title.kind == json::Kind::kString ? block.title.raw : R"("document.pdf")";
+    parts_ += R"(,"file_data":"data:)";
     parts_ += json::inside_quotes(media_type.raw);
     parts_ += ";base64,";
     parts_ += json::inside_quotes(data.raw);

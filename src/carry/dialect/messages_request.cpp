@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "base/result.h"
+#include "carry/dialect/read_body.h"
 #include "carry/http/message.h"
 #include "carry/json/text.h"
 
@@ -72,19 +72,9 @@ Result<void> MessagesRequest::translate(std::string_view body) {
   fault_.clear();
   fault_parameter_.clear();
   level_ = 0;
-  if (body.empty()) return fail(ErrorCode::kInvalidRequest, "the request body is empty: send a JSON object");
-  const auto malformed = [&] {
-    return fail(ErrorCode::kInvalidRequest, fmt::format("the request body is not valid JSON: {}", walk_.fault()));
-  };
-  if (!walk_.start(body, json::Walk::Rules::kCaller)) return malformed();
-  if (const json::Kind kind = walk_.next(); kind != json::Kind::kObject) {
-    if (!walk_.skip() || !walk_.end()) return malformed();
-    return fail(ErrorCode::kInvalidRequest,
-                fmt::format("the request body must be a JSON object, but it is {}", name_of(kind)));
-  }
   std::array<Found, kFieldCount> fields;
   const auto of = [&](Field field) -> Found& { return fields[static_cast<std::size_t>(field)]; };
-  const bool read = walk_.object([&](const json::Member& member) {
+  const auto read = read_body(walk_, body, [&](const json::Member& member) {
     const json::Kind kind = walk_.next();
     const Field field = kFields.find(member.name, Field::kOther);
     if (field == Field::kHint && kind != json::Kind::kNull) drop(member.name);
@@ -94,7 +84,7 @@ Result<void> MessagesRequest::translate(std::string_view body) {
     if (field != Field::kOther && field != Field::kHint) of(field) = {kind, body.substr(begin, walk_.offset() - begin)};
     return true;
   });
-  if (!read || !walk_.end()) return malformed();
+  if (!read) return read;
 
   chat_ += '{';
   if (of(Field::kModel).kind != json::Kind::kNone) write_member("model", of(Field::kModel).raw);

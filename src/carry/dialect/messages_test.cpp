@@ -71,6 +71,10 @@ TEST(MessagesRequest, NamesWhatIsWrong) {
   EXPECT_EQ(fault(with_messages("[]")), "messages | messages: at least one message is required");
   EXPECT_EQ(fault(with_messages(R"([{"role":"tool","content":"x"}])")),
             "messages.0.role | messages.0.role: expected user, assistant or system");
+  EXPECT_TRUE(
+      fault(with_messages(R"([{"role":"user","content":[]}])")).ends_with("at least one content block is required"));
+  EXPECT_TRUE(fault(with_messages(R"([{"role":"user","content":[{"type":"document","context":"c","source":{}}]}])"))
+                  .starts_with("messages.0.content.0.context | "));
   EXPECT_TRUE(fault(with_messages(R"([{"role":"user"}])")).starts_with("messages.0.content | "));
   EXPECT_TRUE(
       fault(with_messages(R"([{"role":"user","content":[{"type":"video"}]}])")).starts_with("messages.0.content.0 | "));
@@ -79,6 +83,17 @@ TEST(MessagesRequest, NamesWhatIsWrong) {
             std::string::npos);
   EXPECT_NE(fault("[1]").find("must be a JSON object"), std::string::npos);
   EXPECT_NE(fault("").find("empty"), std::string::npos);
+}
+
+TEST(MessagesRequest, NamesAFileByItsTitle) {
+  const auto name_of = [](const std::string& title) {
+    const Json chat =
+        translated(with_messages(R"([{"role":"user","content":[{"type":"document",)" + title +
+                                 R"("source":{"type":"base64","media_type":"application/pdf","data":"QQ=="}}]}])"));
+    return chat["messages"][0]["content"][0]["file"]["filename"].get<std::string>();
+  };
+  EXPECT_EQ(name_of(R"("title":"a \"report\"",)"), "a \"report\"");
+  EXPECT_EQ(name_of(""), "document.pdf");
 }
 
 TEST(MessagesRequest, NamesEachDroppedHintOnce) {

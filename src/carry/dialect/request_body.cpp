@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "carry/dialect/read_body.h"
+
 namespace thalweg::dialect {
 namespace {
 
@@ -74,19 +76,9 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
   fault_parameter_.clear();
   fault_.clear();
 
-  if (body.empty()) return fail(ErrorCode::kInvalidRequest, "the request body is empty: send a JSON object");
-  const auto malformed = [&] {
+  if (auto read = read_body(walk_, body, [this](const json::Member& member) { return read_member(member); }); !read) {
     fault_parameter_.clear();
-    return fail(ErrorCode::kInvalidRequest, fmt::format("the request body is not valid JSON: {}", walk_.fault()));
-  };
-  if (!walk_.start(body, json::Walk::Rules::kCaller)) return malformed();
-  if (const json::Kind kind = walk_.next(); kind != json::Kind::kObject) {
-    if (!walk_.skip() || !walk_.end()) return malformed();
-    return fail(ErrorCode::kInvalidRequest,
-                fmt::format("the request body must be a JSON object, but it is {}", name_of(kind)));
-  }
-  if (!walk_.object([this](const json::Member& member) { return read_member(member); }) || !walk_.end()) {
-    return malformed();
+    return read;
   }
 
   finish_features();

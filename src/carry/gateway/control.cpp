@@ -459,7 +459,7 @@ void Control::on_file_event() {
   }
   // A new file is not yet written; a new link is.
   std::error_code error;
-  const bool link = std::filesystem::is_symlink(file_, error) || !linked_folder_.empty();
+  const bool link = std::filesystem::is_symlink(file_, error);
   if (written || (link && mark_of_file() != mark_)) {
     shard_.timers().start(reload_timer_, kSettleAfterChange, *this, kReloadTimer);
   }

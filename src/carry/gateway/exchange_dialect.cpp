@@ -8,11 +8,13 @@ namespace thalweg::gateway {
 Result<void> Exchange::read_request(const Arrival& arrival) {
   if (arrival.surface != inference::Surface::kAnthropicMessages) return parsed_.parse(arrival.surface, arrival.body);
   if (!messages_) messages_ = std::make_unique<Messages>();
-  // Written anew, about as long as it came.
-  if (!held_translated_.hold(arrival.body.size())) {
+  // Written anew, about as long as it came; then it counts with the length it has.
+  const auto no_room = [] {
     return thalweg::fail(ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly");
-  }
+  };
+  if (!held_translated_.hold(arrival.body.size())) return no_room();
   if (auto translated = messages_->request.translate(arrival.body); !translated) return translated;
+  if (!held_translated_.hold(messages_->request.chat().size())) return no_room();
   return parsed_.parse(inference::Surface::kOpenAiChat, messages_->request.chat());
 }
 
