@@ -12,6 +12,8 @@ PATIENT = {"connect": "10s", "first_token": "60s", "gap": "60s", "whole": "60s",
 CAPABILITIES = ["chat", "completions", "tools", "json_schema", "images", "logprobs", "n"]
 UPSTREAM_NAME = "gpt-test-2026-01-01"  # what the stand-in calls it
 SHOWN_NAME = "gpt-test"                # what answers carry
+UPSTREAM_CLAUDE = "claude-test-20260101"
+SHOWN_CLAUDE = "claude-test"
 ENGINE_MODEL = "smollm2-135m"
 
 
@@ -25,6 +27,17 @@ def remote(standin, key: str, timeouts: dict | None = None, **changes) -> dict:
     return {"place": "cloud", "api": "openai", "url": standin.url, "key": "${" + key + "}", "slots": 64,
             "timeouts": {**PATIENT, **(timeouts or {})},
             "models": {SHOWN_NAME: {"name": UPSTREAM_NAME, "context": 8192, "capabilities": CAPABILITIES}}, **changes}
+
+
+EVERYTHING = {SHOWN_CLAUDE: {"name": UPSTREAM_CLAUDE, "context": 200000, "output": 1024, "capabilities": [
+    "chat", "tools", "json_schema", "images", "files", "hosted_tools"]}}
+
+
+def claude(standin, key: str, timeouts: dict | None = None, **changes) -> dict:
+    """An endpoint that is a stand-in for Anthropic's API."""
+    return {"place": "cloud", "api": "anthropic", "url": standin.url, "key": "${" + key + "}", "slots": 64,
+            "timeouts": {**PATIENT, **(timeouts or {})},
+            "models": {SHOWN_CLAUDE: {"name": UPSTREAM_CLAUDE, "context": 200000, "output": 1024}}, **changes}
 
 
 def local(**changes) -> dict:
@@ -59,3 +72,25 @@ def engine_first(standin, **more) -> dict:
     """`mixed` is answered by the engine, else by the stand-in."""
     return settings({"local": local(), "standin": remote(standin, "STANDIN_KEY")},
                     {"small": [f"local/{ENGINE_MODEL}"], "mixed": [f"local/{ENGINE_MODEL}", f"standin/{SHOWN_NAME}"]}, **more)
+
+
+def claude_only(claude_standin, timeouts: dict | None = None, **more) -> dict:
+    """`big` is answered by one stand-in for Anthropic's API."""
+    return settings({"claude": claude(claude_standin, "CLAUDE_KEY", timeouts)}, {"big": [f"claude/{SHOWN_CLAUDE}"]}, **more)
+
+
+def claude_first(claude_standin, standin, timeouts: dict | None = None, **more) -> dict:
+    """`big` is answered by Anthropic's API, else by OpenAI's."""
+    return settings({"claude": claude(claude_standin, "CLAUDE_KEY", timeouts), "standin": remote(standin, "STANDIN_KEY", timeouts)},
+                    {"big": [f"claude/{SHOWN_CLAUDE}", f"standin/{SHOWN_NAME}"]}, **more)
+
+
+def claude_second(standin, claude_standin, timeouts: dict | None = None, **more) -> dict:
+    """`big` is answered by OpenAI's API, else by Anthropic's."""
+    return {**claude_first(claude_standin, standin, timeouts, **more), "models": {"big": [f"standin/{SHOWN_NAME}", f"claude/{SHOWN_CLAUDE}"]}}
+
+
+def two_claudes(first, second, timeouts: dict | None = None, **changes) -> dict:
+    """`big` is answered by the first stand-in for Anthropic's API, else by the second, which has another key. `changes` of both endpoints."""
+    return settings({"claude": claude(first, "CLAUDE_KEY", timeouts, **changes), "other": claude(second, "OTHER_CLAUDE_KEY", timeouts, **changes)},
+                    {"big": [f"claude/{SHOWN_CLAUDE}", f"other/{SHOWN_CLAUDE}"]})

@@ -12,7 +12,8 @@ from provider.checks import HEADERS_UPSTREAM
 from standin import StandIn
 from waiting import PATIENCE, until
 
-KEYS = {"STANDIN_KEY": "sk-standin-canary-1f6e0c", "SECOND_KEY": "sk-second-canary-93ab7d"}
+KEYS = {"STANDIN_KEY": "sk-standin-canary-1f6e0c", "SECOND_KEY": "sk-second-canary-93ab7d",
+        "CLAUDE_KEY": "sk-ant-canary-5d20b8", "OTHER_CLAUDE_KEY": "sk-ant-other-canary-e7714c"}
 
 
 def pytest_collection_modifyitems(items):
@@ -28,8 +29,8 @@ def pytest_runtest_setup(item):
                 pytest.skip(f"{file} is not there; `{made_by}` provides it")
 
 
-def _standin(request, key: str):
-    standin = StandIn(key, (config.UPSTREAM_NAME,), closed_headers=HEADERS_UPSTREAM).start()
+def _standin(request, key: str, model: str = config.UPSTREAM_NAME, api: str = "openai"):
+    standin = StandIn(key, (model,), closed_headers=HEADERS_UPSTREAM, api=api).start()
     yield standin
     standin.stop()
     if not request.node.get_closest_marker("violations"):
@@ -46,6 +47,18 @@ def standin(request):
 def second(request):
     """Another provider, with a key of its own."""
     yield from _standin(request, KEYS["SECOND_KEY"])
+
+
+@pytest.fixture
+def claude(request):
+    """A provider of Anthropic's API."""
+    yield from _standin(request, KEYS["CLAUDE_KEY"], config.UPSTREAM_CLAUDE, "anthropic")
+
+
+@pytest.fixture
+def other_claude(request):
+    """Another one, with a key of its own."""
+    yield from _standin(request, KEYS["OTHER_CLAUDE_KEY"], config.UPSTREAM_CLAUDE, "anthropic")
 
 
 @pytest.fixture

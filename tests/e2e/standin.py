@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""A stand-in OpenAI provider: strict in what it takes, and able to cut, stall, lie and overload on command. Standard library only.
+"""A stand-in provider: strict in what it takes, and able to cut, stall, lie and overload on command. Standard library only.
+
+It speaks OpenAI's API (`ChatCompletions` below) or Anthropic's (`Messages` in provider/messages.py): what differs is behind these two.
 
 In a test it runs on its own thread (`StandIn(...).start()`), is told what to do next through `next`, `always`, `for_prompt`, and
 shows every request it got as a `Record`. From a shell, `standin.py --key K --model M` runs it alone and prints its two addresses;
@@ -19,6 +21,7 @@ from collections.abc import Callable
 
 from provider import answers, checks
 from provider.behaviour import Behaviour
+from provider.messages import Messages
 from provider.wire import AnswerBody, Closed, Connection, Head, Malformed, response_head
 
 
@@ -42,6 +45,11 @@ class Record:
     def json(self) -> dict:
         return json.loads(self.body)
 
+    @property
+    def answer_id(self) -> str:
+        """What the answer calls the request."""
+        return f"req_standin_{self.number + 1}"
+
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
@@ -51,10 +59,75 @@ class Record:
         return self.method == "POST"
 
 
+class ChatCompletions:
+    """What the stand-in needs to know of OpenAI's API."""
+    paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+    own_headers = frozenset()  # beside those that any API needs
+    request_id_field = "x-request-id"
+
+    @staticmethod
+    def authorize(headers: list[tuple[str, str]], key: str) -> None:
+        if next((value for name, value in headers if name.lower() == "authorization"), "") != f"Bearer {key}":
+            raise checks.Fault(401, "Incorrect API key provided.", None, "invalid_api_key")
+
+    @staticmethod
+    def check_body(request: dict, path: str, models: set[str], extra_fields: frozenset) -> None:
+        checks.check_body(request, path, models, extra_fields)
+
+    @staticmethod
+    def prompt(request: dict) -> str:
+        return answers.prompt_of(request)
+
+    @staticmethod
+    def whole(request: dict, behaviour: Behaviour) -> dict:
+        return answers.whole(request, behaviour)
+
+    @staticmethod
+    def frames(request: dict, behaviour: Behaviour) -> list[tuple[str, dict]]:
+        """(event, document) each; this API names no events. What ends the stream is not among them."""
+        if behaviour.end == "only_done":
+            return []
+        chunks = answers.chunks(request, behaviour)
+        if behaviour.end == "no_finish":
+            chunks = [frame for frame in chunks if not any(choice["finish_reason"] for choice in frame["choices"])]
+        return [("", frame) for frame in chunks]
+
+    @staticmethod
+    def last_frames(behaviour: Behaviour) -> list[tuple[str, str]]:
+        """(event, data) of what ends the stream."""
+        match behaviour.end:
+            case "error":
+                return [("", json.dumps(answers.refusal(Behaviour(status=500, error=behaviour.error))))]
+            case "garbage":
+                return [("", '{"id": "chatcmpl-1", "choices": [')]
+            case "no_done":
+                return []
+        return [("", "[DONE]")]
+
+    @staticmethod
+    def refusal(behaviour: Behaviour, model: str, request_id: str) -> dict:
+        return answers.refusal(behaviour, model)
+
+    @staticmethod
+    def fault(fault: checks.Fault, request_id: str) -> dict:
+        return fault.body()
+
+    @staticmethod
+    def models(names: list[str]) -> dict:
+        return answers.models(names)
+
+    @staticmethod
+    def model(name: str) -> dict:
+        return answers.model(name)
+
+
+APIS = {"openai": ChatCompletions, "anthropic": Messages}
+
+
 class StandIn:
     def __init__(self, key: str = "sk-standin", models: tuple[str, ...] = ("gpt-test-2026-01-01",), *, tls: ssl.SSLContext | None = None,
-                 closed_headers: frozenset | None = checks.HEADERS_UPSTREAM, extra_fields: frozenset = frozenset()):
-        self.key, self.models, self.tls = key, tuple(models), tls
+                 closed_headers: frozenset | None = checks.HEADERS_UPSTREAM, extra_fields: frozenset = frozenset(), api: str = "openai"):
+        self.key, self.models, self.tls, self.api = key, tuple(models), tls, APIS[api]
         self.closed_headers, self.extra_fields = closed_headers, extra_fields
         self.port = 0
         self.records: list[Record] = []
@@ -251,7 +324,7 @@ class StandIn:
 
     def _behaviour_for(self, request: dict) -> Behaviour:
         with self._changed:
-            own = self._by_prompt.get(answers.prompt_of(request))
+            own = self._by_prompt.get(self.api.prompt(request))
             if own:
                 return own.popleft()
             if self._queue:
@@ -260,23 +333,22 @@ class StandIn:
 
     async def _answer(self, connection: Connection, head: Head, record: Record) -> None:
         try:
-            checks.check_headers(head.headers, self.closed_headers)
-            if head.field("authorization") != f"Bearer {self.key}":
-                raise checks.Fault(401, "Incorrect API key provided.", None, "invalid_api_key")
+            checks.check_headers(head.headers, None if self.closed_headers is None else self.closed_headers | self.api.own_headers)
+            self.api.authorize(head.headers, self.key)
             path = head.target
             if head.method == "GET" and path.split("?")[0].startswith("/v1/models"):
                 return await self._answer_models(connection, record, path.split("?")[0].removeprefix("/v1/models").lstrip("/"))
-            if path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+            if path not in self.api.paths:
                 raise checks.Fault(404, f"Invalid URL ({head.method} {path})")
             if head.method != "POST":
                 raise checks.Fault(405, f"Not allowed to {head.method} on {path}")
             if head.field("content-type").split(";")[0].strip() != "application/json":
                 raise checks.Fault(400, f"the content type is {head.field('content-type')!r}, not application/json")
             request = checks.parse(record.body)
-            checks.check_body(request, path, set(self.models), self.extra_fields)
+            self.api.check_body(request, path, set(self.models), self.extra_fields)
         except checks.Fault as fault:
             self._violation(f"{head.method} {head.target}: {fault}")
-            return await self._whole(connection, record, Behaviour(), fault.status, fault.body())
+            return await self._whole(connection, record, Behaviour(), fault.status, self.api.fault(fault, record.answer_id))
         await self._misbehave(connection, record, request, self._behaviour_for(request))
 
     async def _answer_models(self, connection: Connection, record: Record, name: str) -> None:
@@ -284,9 +356,9 @@ class StandIn:
         if behaviour.status != 200 or behaviour.drop or behaviour.stall:
             await self._misbehave(connection, record, {"model": name}, behaviour)
         elif name and name not in self.models:
-            await self._whole(connection, record, behaviour, 404, answers.refusal(Behaviour(status=404), name))
+            await self._whole(connection, record, behaviour, 404, self.api.refusal(Behaviour(status=404), name, record.answer_id))
         else:
-            await self._whole(connection, record, behaviour, 200, answers.model(name) if name else answers.models(list(self.models)))
+            await self._whole(connection, record, behaviour, 200, self.api.model(name) if name else self.api.models(list(self.models)))
 
     async def _misbehave(self, connection: Connection, record: Record, request: dict, behaviour: Behaviour) -> None:
         self._note(record=record, behaviour=behaviour)
@@ -299,18 +371,18 @@ class StandIn:
             await connection.write(behaviour.raw.encode("latin-1"))
             return await (self._silence() if behaviour.end == "hold" else connection.fin())
         if behaviour.status != 200:
-            return await self._whole(connection, record, behaviour, behaviour.status, answers.refusal(behaviour, request.get("model", "")))
+            refusal = self.api.refusal(behaviour, request.get("model", ""), record.answer_id)
+            return await self._whole(connection, record, behaviour, behaviour.status, refusal)
         if request.get("stream"):
             return await self._stream(connection, record, request, behaviour)
-        await self._whole(connection, record, behaviour, 200, answers.whole(request, behaviour))
+        await self._whole(connection, record, behaviour, 200, self.api.whole(request, behaviour))
 
     @staticmethod
     async def _silence() -> None:
         await asyncio.Event().wait()
 
-    def _fields(self, behaviour: Behaviour, content_type: str, framing: str) -> list[tuple[str, str]]:
-        fields = [("Content-Type", behaviour.content_type or content_type), ("x-request-id", f"req_standin_{len(self.records)}"),
-                  *behaviour.headers]
+    def _fields(self, record: Record, behaviour: Behaviour, content_type: str, framing: str) -> list[tuple[str, str]]:
+        fields = [("Content-Type", behaviour.content_type or content_type), (self.api.request_id_field, record.answer_id), *behaviour.headers]
         if framing == "chunked":
             fields.append(("Transfer-Encoding", "chunked"))
         if behaviour.close == "header" or framing == "close":
@@ -320,7 +392,7 @@ class StandIn:
     async def _whole(self, connection: Connection, record: Record, behaviour: Behaviour, status: int, document: dict) -> None:
         data = json.dumps(document, ensure_ascii=False).encode()
         framing = behaviour.framing or "length"
-        fields = self._fields(behaviour, "application/json", framing)
+        fields = self._fields(record, behaviour, "application/json", framing)
         if framing == "length":
             fields.append(("Content-Length", str(len(data) + behaviour.length_error)))
         self._note(record=record, status=status)
@@ -345,20 +417,15 @@ class StandIn:
         framing = behaviour.framing or "chunked"
         body = AnswerBody(connection, framing, behaviour.piece)
         self._note(record=record, status=200)
-        await connection.write(response_head(200, [*self._fields(behaviour, "text/event-stream; charset=utf-8", framing),
+        await connection.write(response_head(200, [*self._fields(record, behaviour, "text/event-stream; charset=utf-8", framing),
                                                    ("Cache-Control", "no-cache")]))
         if behaviour.stall == "first":
             return await self._silence()
-        objects = answers.chunks(request, behaviour)
         strikes = behaviour.frames if behaviour.end in ("fin", "rst", "error", "garbage") or behaviour.stall == "middle" else None
-        if behaviour.end == "only_done":
-            objects = []
-        if behaviour.end == "no_finish":
-            objects = [frame for frame in objects if not any(choice["finish_reason"] for choice in frame["choices"])]
-        for number, frame in enumerate(objects):
+        for number, (event, document) in enumerate(self.api.frames(request, behaviour)):
             if strikes is not None and number >= strikes:
                 break
-            await body.write(sse_frame(json.dumps(frame, ensure_ascii=False), behaviour))
+            await body.write(sse_frame(json.dumps(document, ensure_ascii=False), behaviour, event))
             self._note(record=record, frames_sent=number + 1)
             if behaviour.gap:
                 await asyncio.sleep(behaviour.gap)
@@ -368,19 +435,17 @@ class StandIn:
             return await connection.rst()
         if behaviour.end == "fin":
             return await connection.fin()
-        if behaviour.end == "error":
-            await body.write(sse_frame(json.dumps(answers.refusal(Behaviour(status=500, error=behaviour.error))), behaviour))
-        elif behaviour.end == "garbage":
-            await body.write(sse_frame('{"id": "chatcmpl-1", "choices": [', behaviour))
-        if behaviour.end not in ("no_done", "error", "garbage"):
-            await body.write(sse_frame("[DONE]", behaviour))
+        for event, data in self.api.last_frames(behaviour):
+            await body.write(sse_frame(data, behaviour, event))
         await body.end()
         await self._close_after(connection, behaviour)
 
 
-def sse_frame(data: str, behaviour: Behaviour) -> bytes:
-    """One event: `data:` lines (several where JSON allows a line break, when asked), a comment before it when asked."""
+def sse_frame(data: str, behaviour: Behaviour, event: str = "") -> bytes:
+    """One event: its name if it has one, `data:` lines (several where JSON allows a line break, when asked), a comment before it when asked."""
     lines = [": keep-alive", ""] if behaviour.comments else []
+    if event:
+        lines.append(f"event: {event}")
     if behaviour.multiline and data.startswith("{") and ", " in data:
         # After the first comma that stands between top-level members; a line break is blank space there.
         head, tail = data.split(", ", 1)

@@ -32,7 +32,13 @@ constexpr Capabilities kRemoteCapabilities = {Capability::kChat,       Capabilit
                                               Capability::kJsonSchema, Capability::kImages,      Capability::kLogprobs,
                                               Capability::kManyChoices};
 
+// What Anthropic's own API offers for its models.
+constexpr Capabilities kAnthropicCapabilities = {Capability::kChat,   Capability::kTools, Capability::kJsonSchema,
+                                                 Capability::kImages, Capability::kFiles, Capability::kHostedTools};
+
 constexpr std::uint32_t kRemoteSlots = 64;
+constexpr std::uint32_t kDefaultOutput = 4096;  // tokens, where the caller sets no limit and the API demands one
+constexpr std::size_t kMaxIssuer = 64;
 constexpr std::uint64_t kMostContext = 100'000'000;
 constexpr Duration kDay = 24h;
 
@@ -103,6 +109,17 @@ Capabilities read_capabilities(Section& section, Capabilities absent, Errors& er
     section.error("capabilities", "needs chat, completions or embeddings: nothing else could be asked");
   }
   return found;
+}
+
+std::string names_of(Capabilities capabilities) {
+  std::string names;
+  for (std::size_t i = 0; i < inference::kCapabilityCount; ++i) {
+    const auto capability = static_cast<Capability>(i);
+    if (!capabilities.has(capability)) continue;
+    if (!names.empty()) names += ", ";
+    names += name_of(capability);
+  }
+  return names;
 }
 
 // The map of an endpoint's models; null when it is none or empty, which is reported.
@@ -209,10 +226,10 @@ void read_key(Section& section, const std::filesystem::path& folder, RemoteSetti
 
 void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
                  EndpointSettings& carried, Errors& errors) {
-  static constexpr std::array<std::string_view, 1> kApis = {"openai"};
+  static constexpr std::array<std::string_view, 2> kApis = {"openai", "anthropic"};
   RemoteSettings& remote = carried.remote.emplace();
-  endpoint.kind = fleet::EndpointKind::kOpenAi;
-  section.one_of("api", 0, kApis);
+  const bool anthropic = section.one_of("api", 0, kApis) == 1;
+  endpoint.kind = anthropic ? fleet::EndpointKind::kAnthropic : fleet::EndpointKind::kOpenAi;
   if (section.required("url", "the API's base, like https://api.openai.com/v1") != nullptr) {
     if (const auto text = expand(section.text("url", "")); !text) {
       section.error("url", text.error().message);
@@ -226,6 +243,10 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     }
   }
   read_key(section, folder, remote);
+  if (anthropic) {
+    remote.issuer = section.text("issuer", "");
+    if (remote.issuer.size() > kMaxIssuer) section.error("issuer", fmt::format("has more than {} bytes", kMaxIssuer));
+  }
   if (section.optional("ca_file") != nullptr) {
     const auto path = taken(resolve_file(section.text("ca_file", ""), folder), section, "ca_file");
     if (!path.empty()) remote.authorities = taken(read_authorities(path), section, "ca_file");
@@ -250,7 +271,14 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
       about.error("name", fmt::format("expected what the server calls the model, 1 to {} bytes", kMaxUpstreamName));
     }
     added.context_tokens = static_cast<std::uint32_t>(about.integer("context", 0, {1, kMostContext}));
-    added.capabilities = read_capabilities(about, kRemoteCapabilities, errors);
+    if (anthropic) {
+      added.output_tokens = static_cast<std::uint32_t>(about.integer("output", kDefaultOutput, {1, kMostContext}));
+    }
+    added.capabilities = read_capabilities(about, anthropic ? kAnthropicCapabilities : kRemoteCapabilities, errors);
+    if (anthropic && !added.capabilities.without(kAnthropicCapabilities).empty()) {
+      about.error("capabilities", fmt::format("an endpoint of api: anthropic has no {}",
+                                              names_of(added.capabilities.without(kAnthropicCapabilities))));
+    }
     about.finish();
   }
 }
@@ -290,11 +318,12 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
   } else if (is_map) {
     errors.add(
         member.key_position,
-        fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api: openai` (a server)",
+        fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api:` (a server: openai or "
+                    "anthropic)",
                     member.key.substr(0, 64)));
     // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
     for (const std::string_view key :
-         {"engine", "api", "url", "key", "key_file", "ca_file", "slots", "timeouts", "models"})
+         {"engine", "api", "url", "key", "key_file", "ca_file", "issuer", "slots", "timeouts", "models"})
       section.optional(key);
     return section.finish();
   }
@@ -302,6 +331,27 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
   section.finish();
   settings.fleet.endpoints.push_back(std::move(endpoint));
   settings.endpoints.push_back(std::move(carried));
+}
+
+/// Endpoints of one issuer: the same name for it or, without one, the same address and key.
+bool same_issuer(const RemoteSettings& a, const RemoteSettings& b) {
+  if (!a.issuer.empty() || !b.issuer.empty()) return a.issuer == b.issuer;
+  return a.host == b.host && a.port == b.port && a.base_path == b.base_path && a.key == b.key;
+}
+
+void number_issuers(Settings& settings) {
+  auto& endpoints = settings.fleet.endpoints;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    endpoints[i].issuer = static_cast<std::uint16_t>(i);
+    for (std::size_t j = 0; j < i; ++j) {
+      if (endpoints[i].kind != fleet::EndpointKind::kAnthropic || endpoints[j].kind != endpoints[i].kind ||
+          !same_issuer(*settings.endpoints[i].remote, *settings.endpoints[j].remote)) {
+        continue;
+      }
+      endpoints[i].issuer = endpoints[j].issuer;
+      break;
+    }
+  }
 }
 
 }  // namespace
@@ -323,6 +373,7 @@ void read_endpoints(Section& top, const std::filesystem::path& folder, Settings&
     check_name(NameKind::kEndpoint, member.key, member.key_position, errors);
     read_endpoint(member, folder, settings, errors);
   }
+  number_issuers(settings);
   for (const fleet::Endpoint& endpoint : settings.fleet.endpoints) models += endpoint.models.size();
   if (models > kMaxEndpointModels) {
     top.error("endpoints", fmt::format("have {} models together; {} are allowed", models, kMaxEndpointModels));

@@ -57,7 +57,8 @@ class SchemaWalk {
       "places": {"here": {"kind": "edge"}},
       "endpoints": {
         "local": {"place": "here", "engine": {"models": {"m": {"file": "model.gguf"}}}, "timeouts": {}},
-        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "timeouts": {}, "models": {"m": {}}}},
+        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "timeouts": {}, "models": {"m": {}}},
+        "claude": {"place": "here", "api": "anthropic", "url": "https://a.example", "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
       "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "limits": {}, "log": {}})");
@@ -131,10 +132,12 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  EXPECT_EQ(walk.maps, 13U);    // top, tls, place, engine endpoint, engine, its model, timeouts twice, remote endpoint,
-                                // its model, key, limits, log
-  EXPECT_EQ(walk.ranges, 11U);  // shards, operator, grid zone, context, slots, threads, slots, name, context,
-                                // connections, streams
+  // Top, tls, place, engine endpoint, engine, its model, the endpoints of the two APIs, a model of each, timeouts three
+  // times, key, limits, log.
+  EXPECT_EQ(walk.maps, 16U);
+  // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of either API; issuer and
+  // output of one; connections, streams.
+  EXPECT_EQ(walk.ranges, 16U);
   const auto most = [](const char* pointer) {
     return schema_json().at(Json::json_pointer(pointer)).get<std::size_t>();
   };
@@ -171,6 +174,7 @@ places: {here: {kind: edge}}
 endpoints:
   local: {place: here, engine: {models: {m: {file: model.gguf}}}}
   remote: {place: here, api: openai, url: "https://e.example", models: {m: {}}}
+  claude: {place: here, api: anthropic, url: "https://e.example", models: {m: {}}}
 )",
                                      folder);
   const Json& defs = schema_json()["$defs"];
@@ -181,6 +185,10 @@ endpoints:
             set_of(capabilities(defs["engine_endpoint"]["properties"]["engine"]["properties"]["models"])));
   EXPECT_EQ(settings.fleet.endpoints[1].models[0].capabilities,
             set_of(capabilities(defs["remote_endpoint"]["properties"]["models"])));
+  const Json& claude = defs["anthropic_endpoint"]["properties"]["models"];
+  EXPECT_EQ(settings.fleet.endpoints[2].models[0].capabilities, set_of(capabilities(claude)));
+  EXPECT_EQ(settings.fleet.endpoints[2].models[0].output_tokens,
+            claude["additionalProperties"]["properties"]["output"]["default"]);
 }
 
 // Every default of the schema, written out, gives the settings that leaving it out gives.

@@ -62,14 +62,15 @@ struct EngineSettings {
   std::vector<std::string> arguments;  // passed on as they are
 };
 
-/// An OpenAI-compatible server. Secrets are read when the configuration is loaded and never printed.
+/// A server. Secrets are read when the configuration is loaded and never printed.
 struct RemoteSettings {
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
   std::string host_header;  // as it goes into the Host field
   std::string base_path;    // "/v1", without a last slash
-  std::string key;          // empty: no Authorization field
+  std::string key;          // empty: none is sent
+  std::string issuer;       // a name that endpoints share which read each other's signed words; empty: by url and key
   std::string authorities;  // the PEM certificates of ca_file; empty: the system's
 };
 

@@ -60,4 +60,20 @@ std::string messages_refusal_body(std::uint16_t status, std::string_view openai_
   return messages_error_body(status, message, request_id);
 }
 
+std::string messages_refusal_for_chat(std::uint16_t status, std::string_view body, RefusalKind kind) {
+  const auto tree = json::read_tree(body);
+  const auto text_of = [&](const char* name) {
+    const auto& member = (*tree)["error"][name];
+    return member.is_string() ? member.get<std::string>() : std::string();
+  };
+  return error_body(status, kind, json::cut_at(text_of("message"), kMaxPassedText), text_of("type"));
+}
+
+bool is_messages_error(std::string_view body) {
+  const auto tree = json::read_tree(body);
+  if (!tree || !tree->is_object() || tree->value("type", nlohmann::ordered_json()) != "error") return false;
+  const auto error = tree->find("error");
+  return error != tree->end() && error->is_object() && error->contains("type") && error->contains("message");
+}
+
 }  // namespace thalweg::dialect

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "carry/dialect/openai.h"
 
 namespace thalweg::dialect {
 
@@ -15,5 +16,10 @@ std::string messages_error_body(std::uint16_t status, std::string_view message, 
 std::string messages_error_event(const Error& error, std::string_view request_id);
 /// An endpoint's refusal, as refusal_body() words it for OpenAI's clients, worded for Anthropic's.
 std::string messages_refusal_body(std::uint16_t status, std::string_view openai_body, std::string_view request_id);
+
+/// The body is an error of this dialect already.
+bool is_messages_error(std::string_view body);
+/// Such an error worded for OpenAI's clients: its own type is the `code` where they know no other.
+std::string messages_refusal_for_chat(std::uint16_t status, std::string_view body, RefusalKind kind);
 
 }  // namespace thalweg::dialect

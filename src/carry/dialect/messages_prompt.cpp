@@ -24,6 +24,19 @@ struct MessagesRequest::Block {
   Found type_name, text, source, id, name, input, tool_use_id, content, is_error, thinking, signature, title;
 };
 
+namespace {
+
+// A key of an object in `raw` that begins with encrypted_: what a provider's own tools found, for itself to read.
+bool holds_encrypted(std::string_view raw) {
+  constexpr std::string_view kBegin = "\"encrypted_";
+  for (std::size_t at = raw.find(kBegin); at != raw.npos; at = raw.find(kBegin, at + 1)) {
+    if (at == 0 || raw[at - 1] != '\\') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void MessagesRequest::write_messages(const Found& system, const Found& messages) {
   write_member("messages", "[");
   if (system.present()) write_system(system, "system");
@@ -38,7 +51,7 @@ void MessagesRequest::write_messages(const Found& system, const Found& messages)
   } else {
     blame("messages", messages.present() ? "messages: expected an array of messages" : "messages: Field required");
   }
-  chat_ += ']';
+  out_ += ']';
 }
 
 void MessagesRequest::write_message(std::string_view message, std::size_t index) {
@@ -65,7 +78,7 @@ void MessagesRequest::write_message(std::string_view message, std::size_t index)
   if (is(role, "user")) return write_user(content, inner);
   if (is(role, "assistant")) return write_assistant(content, inner);
   if (is(role, "system")) return write_system(content, inner);
-  blame(path + ".role", fmt::format("{}.role: expected user, assistant or system", path));
+  leave_out(path + ".role", fmt::format("{}.role: expected user, assistant or system", path));
 }
 
 MessagesRequest::Block MessagesRequest::read_block(std::string_view raw, const std::string& path) {
@@ -85,6 +98,7 @@ MessagesRequest::Block MessagesRequest::read_block(std::string_view raw, const s
     if (name == "signature") return keep(block.signature, value);
     if (name == "title") return keep(block.title, value);
     if (!value.present() || name == "data") return;
+    if (name == "file_id" || (name == "citations" && holds_encrypted(value.raw))) bound_ = true;
     if (name == "cache_control" || name == "citations" || name == "caller") {
       drop(name);
     } else {
@@ -103,6 +117,7 @@ MessagesRequest::Block MessagesRequest::read_block(std::string_view raw, const s
   for (const auto& [name, type] : kTypes) {
     if (is(block.type_name, name)) block.type = type;
   }
+  if (block.type == Block::Type::kOther && holds_encrypted(raw)) bound_ = true;
   return block;
 }
 
@@ -117,21 +132,21 @@ void MessagesRequest::write_system(const Found& content, const std::string& path
       const std::string at = fmt::format("{}.{}", path, count);
       const Block block = read_block(element.raw, at);
       if (block.type != Block::Type::kText || block.text.kind != json::Kind::kString) return refuse(at);
-      if (count++ > 0) chat_ += "\\n\\n";
-      chat_ += json::inside_quotes(block.text.raw);
+      if (count++ > 0) out_ += "\\n\\n";
+      out_ += json::inside_quotes(block.text.raw);
     });
-    chat_ += '"';
+    out_ += '"';
   } else {
     blame(path, fmt::format("{}: expected a string or an array of text blocks", path));
   }
-  chat_ += '}';
+  out_ += '}';
 }
 
 void MessagesRequest::write_user(const Found& content, const std::string& path) {
   if (content.kind == json::Kind::kString) {
     begin_message("user");
     write_member("content", content.raw);
-    chat_ += '}';
+    out_ += '}';
     return;
   }
   parts_.clear();
@@ -147,16 +162,16 @@ void MessagesRequest::write_user(const Found& content, const std::string& path) 
       add_part(block, at);
     }
   });
-  if (part_count_ == 0) return;
+  if (part_count_ == 0 && not_carried().empty()) return;
   begin_message("user");
   if (!only_text_.empty()) {
     write_member("content", only_text_);
   } else {
     write_member("content", "[");
-    chat_ += parts_;
-    chat_ += ']';
+    out_ += parts_;
+    out_ += ']';
   }
-  chat_ += '}';
+  out_ += '}';
 }
 
 void MessagesRequest::add_part(const Block& block, const std::string& path) {
@@ -186,23 +201,20 @@ void MessagesRequest::add_image(const Found& source, const std::string& path) {
     if (name == "data") data = value;
     if (name == "url") url = value;
   });
-  const auto begin = [&] {
-    only_text_.clear();
-    if (part_count_++ > 0) parts_ += ',';
-    parts_ += R"({"type":"image_url","image_url":{"url":)";
-  };
+  begin_part();
+  parts_ += R"({"type":"image_url","image_url":{"url":)";
   if (is(type, "base64") && media_type.kind == json::Kind::kString && data.kind == json::Kind::kString) {
-    begin();
     parts_ += fmt::format("\"data:{};base64,", json::inside_quotes(media_type.raw));
     parts_ += json::inside_quotes(data.raw);
-    parts_ += "\"}}";
+    parts_ += '"';
   } else if (is(type, "url") && url.kind == json::Kind::kString) {
-    begin();
     parts_ += url.raw;
-    parts_ += "}}";
   } else {
+    if (is(type, "file")) bound_ = true;
+    parts_ += "\"\"";
     refuse(path + ".source");
   }
+  parts_ += "}}";
 }
 
 void MessagesRequest::add_document(const Block& block, const std::string& path) {
@@ -212,15 +224,13 @@ void MessagesRequest::add_document(const Block& block, const std::string& path) 
     if (name == "media_type") media_type = value;
     if (name == "data") data = value;
   });
-  only_text_.clear();
+  begin_part();
   if (is(type, "text") && data.kind == json::Kind::kString) {
     if (block.title.present()) drop("title");
-    if (part_count_++ > 0) parts_ += ',';
     parts_ += R"({"type":"text","text":)";
     parts_ += data.raw;
     parts_ += '}';
   } else if (is(type, "base64") && media_type.kind == json::Kind::kString && data.kind == json::Kind::kString) {
-    if (part_count_++ > 0) parts_ += ',';
     parts_ += R"({"type":"file","file":{"filename":)";
     parts_ += block.title.kind == json::Kind::kString ? block.title.raw : R"("document.pdf")";
     parts_ += R"(,"file_data":"data:)";
@@ -229,8 +239,15 @@ void MessagesRequest::add_document(const Block& block, const std::string& path) 
     parts_ += json::inside_quotes(data.raw);
     parts_ += "\"}}";
   } else {
+    if (is(type, "file")) bound_ = true;
+    parts_ += R"({"type":"file"})";
     refuse(path + ".source");
   }
+}
+
+void MessagesRequest::begin_part() {
+  only_text_.clear();
+  if (part_count_++ > 0) parts_ += ',';
 }
 
 void MessagesRequest::write_tool_result(const Block& block, const std::string& path) {
@@ -249,9 +266,9 @@ void MessagesRequest::write_tool_result(const Block& block, const std::string& p
         const std::string at = fmt::format("{}.content.{}", path, index++);
         const Block inner = read_block(element.raw, at);
         if (inner.type == Block::Type::kText && inner.text.kind == json::Kind::kString) {
-          if (!first) chat_ += "\\n\\n";
+          if (!first) out_ += "\\n\\n";
           first = false;
-          chat_ += json::inside_quotes(inner.text.raw);
+          out_ += json::inside_quotes(inner.text.raw);
         } else {
           add_part(inner, at);  // a tool's message has text only
         }
@@ -259,22 +276,22 @@ void MessagesRequest::write_tool_result(const Block& block, const std::string& p
     } else if (block.content.present()) {
       blame(path + ".content", fmt::format("{}.content: expected a string or an array of content blocks", path));
     }
-    chat_ += '"';
+    out_ += '"';
   }
-  chat_ += '}';
+  out_ += '}';
 }
 
 void MessagesRequest::write_assistant(const Found& content, const std::string& path) {
   begin_message("assistant");
   if (content.kind == json::Kind::kString) {
     write_member("content", content.raw);
-    chat_ += '}';
+    out_ += '}';
     return;
   }
   std::string calls;
   std::size_t index = 0;
   bool any_text = false;
-  const std::size_t before = chat_.size();
+  const std::size_t before = out_.size();
   write_member("content", "\"");
   elements(content.raw, [&](const Found& element) {
     const std::string at = fmt::format("{}.{}", path, index++);
@@ -283,7 +300,7 @@ void MessagesRequest::write_assistant(const Found& content, const std::string& p
       case Block::Type::kText:
         if (!expect(block.text, json::Kind::kString, at + ".text", "a string")) return;
         any_text = true;
-        chat_ += json::inside_quotes(block.text.raw);
+        out_ += json::inside_quotes(block.text.raw);
         return;
       case Block::Type::kToolUse: {
         if (!expect(block.id, json::Kind::kString, at + ".id", "a string") ||
@@ -306,24 +323,25 @@ void MessagesRequest::write_assistant(const Found& content, const std::string& p
           return drop("thinking");
         [[fallthrough]];
       case Block::Type::kRedacted:
-        return blame(at, fmt::format("{}: this block was signed by another provider, and nobody else can read it; "
-                                     "leave thinking blocks of other providers out",
-                                     at));
+        bound_ = true;
+        return leave_out(at, fmt::format("{}: this block was signed by another provider, and nobody else can read it; "
+                                         "leave thinking blocks of other providers out",
+                                         at));
       default:
         refuse(at);
     }
   });
-  chat_ += '"';
+  out_ += '"';
   if (!calls.empty() && !any_text) {
-    chat_.resize(before);
+    out_.resize(before);
     write_member("content", "null");
   }
   if (!calls.empty()) {
     write_member("tool_calls", "[");
-    chat_ += calls;
-    chat_ += ']';
+    out_ += calls;
+    out_ += ']';
   }
-  chat_ += '}';
+  out_ += '}';
 }
 
 }  // namespace thalweg::dialect

@@ -57,21 +57,10 @@ constexpr json::NameTable<Field, 22> kFields{{{{"model", Field::kModel},
 
 }  // namespace
 
-bool MessagesRequest::is(const Found& value, std::string_view word) {
-  if (value.kind != json::Kind::kString) return false;
-  const std::string_view raw = json::inside_quotes(value.raw);
-  if (raw.find('\\') == raw.npos) return raw == word;
-  json::unescape(raw, storage_);
-  return storage_ == word;
-}
-
 Result<void> MessagesRequest::translate(std::string_view body) {
-  chat_.clear();
-  chat_size_ = 0;
-  dropped_.clear();
-  fault_.clear();
-  fault_parameter_.clear();
-  level_ = 0;
+  begin();
+  body_ = body;
+  bound_ = false;
   std::array<Found, kFieldCount> fields;
   const auto of = [&](Field field) -> Found& { return fields[static_cast<std::size_t>(field)]; };
   const auto read = read_body(walk_, body, [&](const json::Member& member) {
@@ -86,7 +75,7 @@ Result<void> MessagesRequest::translate(std::string_view body) {
   });
   if (!read) return read;
 
-  chat_ += '{';
+  out_ += '{';
   if (of(Field::kModel).kind != json::Kind::kNone) write_member("model", of(Field::kModel).raw);
   write_messages(of(Field::kSystem), of(Field::kMessages));
   if (of(Field::kMaxTokens).present()) {
@@ -111,40 +100,54 @@ Result<void> MessagesRequest::translate(std::string_view body) {
     });
     if (!disabled) drop("thinking");
   }
-  if (of(Field::kContainer).present()) refuse("container");
-  chat_ += '}';
-  chat_size_ = chat_.size();
-  chat_.append(http::kPadding, '\0');
-  if (!fault_.empty()) return fail(ErrorCode::kInvalidRequest, fault_);
-  return {};
+  if (of(Field::kContainer).present()) {
+    bound_ = true;
+    refuse("container");
+  }
+  out_ += '}';
+  model_ = of(Field::kModel).raw;
+  max_tokens_ = of(Field::kMaxTokens).raw;
+  return end();
+}
+
+json::Span MessagesRequest::span_of(std::string_view raw) const {
+  const auto begin = static_cast<std::size_t>(raw.data() - body_.data());
+  return {begin, begin + raw.size()};
+}
+
+const json::SlicedBody& MessagesRequest::body_for(std::string_view upstream_model,
+                                                  const placement::Obligations& obligations) {
+  splices_.clear();
+  quoted_model_.clear();
+  json::append_quoted(quoted_model_, upstream_model);
+  if (model_ != quoted_model_) splices_.replace(span_of(model_)) += quoted_model_;
+  if (obligations.output_cap != 0 && json::integer_of(max_tokens_).value_or(0) > obligations.output_cap)
+    splices_.replace(span_of(max_tokens_)) += fmt::format("{}", obligations.output_cap);
+  splices_.cut(body_, sliced_);
+  return sliced_;
 }
 
 void MessagesRequest::forget() {
+  Translation::forget();
+  body_ = model_ = max_tokens_ = {};
+  sliced_.clear();
   constexpr std::size_t kKeptCapacity = 16 * 1024;
-  for (std::string* text : {&chat_, &parts_, &only_text_, &storage_}) {
+  for (std::string* text : {&parts_, &only_text_}) {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
 }
 
-void MessagesRequest::write_member(std::string_view name, std::string_view raw) {
-  if (chat_.back() != '{') chat_ += ',';
-  chat_ += '"';
-  chat_ += name;
-  chat_ += "\":";
-  chat_ += raw;
-}
-
 void MessagesRequest::begin_message(std::string_view role) {
-  if (chat_.back() != '[') chat_ += ',';
-  chat_ += R"({"role":")";
-  chat_ += role;
-  chat_ += '"';
+  if (out_.back() != '[') out_ += ',';
+  out_ += R"({"role":")";
+  out_ += role;
+  out_ += '"';
 }
 
 void MessagesRequest::write_tools(const Found& tools) {
   if (!tools.present() || !expect(tools, json::Kind::kArray, "tools", "an array of tools")) return;
   std::size_t index = 0;
-  const std::size_t before = chat_.size();
+  const std::size_t before = out_.size();
   write_member("tools", "[");
   elements(tools.raw, [&](const Found& tool) {
     const std::string path = fmt::format("tools.{}", index);
@@ -168,26 +171,31 @@ void MessagesRequest::write_tools(const Found& tools) {
         refuse(fmt::format("{}.{}", path, member));
       }
     });
-    if (type.present() && !is(type, "custom")) {
-      return blame(path + ".type",
-                   fmt::format("{}.type: tools that the provider runs itself cannot be carried to another one", path));
+    if (type.present() && !is(type, "custom")) {  // its type alone tells what it needs
+      leave_out(path + ".type",
+                fmt::format("{}.type: tools that a provider defines cannot be carried to another one", path));
+      if (index++ > 0) out_ += ',';
+      out_ += R"({"type":)";
+      out_ += type.raw;
+      out_ += '}';
+      return;
     }
     if (!expect(name, json::Kind::kString, path + ".name", "a string") ||
         !expect(schema, json::Kind::kObject, path + ".input_schema", "an object")) {
       return;
     }
-    if (index++ > 0) chat_ += ',';
-    chat_ += R"({"type":"function","function":{)";
+    if (index++ > 0) out_ += ',';
+    out_ += R"({"type":"function","function":{)";
     write_member("name", name.raw);
     if (description.present()) write_member("description", description.raw);
     write_member("parameters", schema.raw);
     if (strict.present()) write_member("strict", strict.raw);
-    chat_ += "}}";
+    out_ += "}}";
   });
   if (index == 0) {
-    chat_.resize(before);
+    out_.resize(before);
   } else {
-    chat_ += ']';
+    out_ += ']';
   }
 }
 
@@ -213,10 +221,10 @@ void MessagesRequest::write_tool_choice(const Found& choice) {
     write_member("tool_choice", "\"required\"");
   } else if (is(type, "tool") && name.kind == json::Kind::kString) {
     write_member("tool_choice", R"({"type":"function","function":{"name":)");
-    chat_ += name.raw;
-    chat_ += "}}";
+    out_ += name.raw;
+    out_ += "}}";
   } else {
-    blame("tool_choice", "tool_choice: expected the type auto, any, none, or tool with a name");
+    leave_out("tool_choice", "tool_choice: expected the type auto, any, none, or tool with a name");
   }
   if (one_at_a_time.kind == json::Kind::kTrue) write_member("parallel_tool_calls", "false");
 }
@@ -240,42 +248,11 @@ void MessagesRequest::write_output_config(const Found& config) {
     if (name == "schema") schema = value;
   });
   if (!is(type, "json_schema") || schema.kind != json::Kind::kObject) {
-    return blame("output_config.format", "output_config.format: expected the type json_schema with a schema");
+    return leave_out("output_config.format", "output_config.format: expected the type json_schema with a schema");
   }
   write_member("response_format", R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)");
-  chat_ += schema.raw;
-  chat_ += "}}";
-}
-
-void MessagesRequest::drop(std::string_view hint) {
-  const std::string_view known = dropped_;
-  for (std::size_t at = known.find(hint); at != known.npos; at = known.find(hint, at + 1)) {
-    const std::size_t end = at + hint.size();
-    if ((at == 0 || known[at - 1] == ' ') && (end == known.size() || known[end] == ',')) return;
-  }
-  if (!dropped_.empty()) dropped_ += ", ";
-  dropped_ += hint;
-}
-
-void MessagesRequest::blame(std::string parameter, std::string message) {
-  if (!fault_.empty()) return;
-  fault_parameter_ = std::move(parameter);
-  fault_ = std::move(message);
-}
-
-void MessagesRequest::refuse(std::string parameter) {
-  std::string message =
-      fmt::format("{}: this cannot be carried to an endpoint that speaks chat completions; leave it out", parameter);
-  blame(std::move(parameter), std::move(message));
-}
-
-bool MessagesRequest::expect(const Found& value, json::Kind kind, const std::string& parameter,
-                             std::string_view expected) {
-  if (value.kind == kind) return true;
-  blame(parameter, value.present()
-                       ? fmt::format("{}: expected {}, but got {}", parameter, expected, name_of(value.kind))
-                       : fmt::format("{}: Field required", parameter));
-  return false;
+  out_ += schema.raw;
+  out_ += "}}";
 }
 
 }  // namespace thalweg::dialect

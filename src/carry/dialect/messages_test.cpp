@@ -25,11 +25,14 @@ Json translated(const std::string& body) {
   return done ? Json::parse(request.chat()) : Json();
 }
 
+// What is wrong, or what a chat completion cannot say.
 std::string fault(const std::string& body) {
   static MessagesRequest request;
   const Padded padded(body);
   const auto done = request.translate(padded.view());
-  return done ? "none" : std::string(request.fault_parameter()) + " | " + done.error().message;
+  if (!done) return std::string(request.fault_parameter()) + " | " + done.error().message;
+  if (request.not_carried().empty()) return "none";
+  return std::string(request.not_carried_parameter()) + " | " + std::string(request.not_carried());
 }
 
 std::string with_messages(const std::string& messages) {
@@ -157,8 +160,12 @@ TEST(MessagesAnswer, OpensAndClosesItsBlocksOneAfterTheOther) {
   std::string arguments;
   for (const Json& event : read.events) {
     kinds.push_back(event["type"]);
-    if (kinds.back() == "content_block_start") EXPECT_EQ(event["index"], open);
-    if (kinds.back() == "content_block_stop") EXPECT_EQ(event["index"], open++);
+    if (kinds.back() == "content_block_start") {
+      EXPECT_EQ(event["index"], open);
+    }
+    if (kinds.back() == "content_block_stop") {
+      EXPECT_EQ(event["index"], open++);
+    }
     if (kinds.back() == "content_block_delta" && event["index"] == 2) arguments += event["delta"]["partial_json"];
   }
   EXPECT_EQ(kinds,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "carry/dialect/read_frame.h"
 #include "carry/http/sse.h"
 #include "carry/json/sliced_body.h"
 #include "decide/fleet/fleet.h"
@@ -55,12 +56,6 @@ class OpenAiRequest {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
-};
-
-/// What one frame of an endpoint's stream gave.
-struct ReadFrame {
-  inference::FrameFacts facts;
-  bool withheld = false;  // not for the caller (usage it did not ask for): emit nothing
 };
 
 /// One attempt's answer. Reused; begin() starts a new one.
@@ -123,6 +118,8 @@ std::string error_body(const Error& error, std::string_view parameter = {});
 /// An endpoint's refusal passed on: its own `error` object with status, code, type, param kept when it has that shape,
 /// else ours around its text (cut at 1 KiB). Credentials errors become "the endpoint NAME refused its own key".
 std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKind kind, std::string_view endpoint_name);
+/// The same for an endpoint's refusal; context and content have the codes that clients know, others `code`.
+std::string error_body(std::uint16_t status, RefusalKind kind, std::string_view message, std::string_view code);
 /// The same as an event of a running stream: `data: {...}\n\n`.
 std::string error_frame(const Error& error);
 inline constexpr std::string_view kEndMark = "data: [DONE]\n\n";

@@ -177,24 +177,7 @@ Result<ReadFrame> OpenAiAnswer::read_frame(const http::SseFrame& frame, std::str
     if (read.withheld) return read;
     impl.cut_usage();
   }
-  if (frame.single_line) {
-    const auto before = static_cast<std::size_t>(frame.data.data() - frame.raw.data());
-    out += frame.raw.substr(0, before);
-    impl.splices.append_to(frame.data, out);
-    out += frame.raw.substr(before + frame.data.size());
-    return read;
-  }
-  if (!frame.event.empty()) {
-    out += "event: ";
-    out += frame.event;
-    out += '\n';
-  }
-  out += "data: ";
-  const std::size_t begin = out.size();
-  impl.splices.append_to(frame.data, out);
-  // A line feed between the lines of JSON is whitespace; inside a string none can stand.
-  std::replace(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), '\n', ' ');
-  out += "\n\n";
+  append_frame(frame, impl.splices, out);
   return read;
 }
 

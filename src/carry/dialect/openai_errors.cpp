@@ -191,6 +191,12 @@ std::string error_body(const Error& error, std::string_view parameter) {
   return error_object(error.message, type_of(status_of(error.code)), parameter, code_of(error.code));
 }
 
+std::string error_body(std::uint16_t status, RefusalKind kind, std::string_view message, std::string_view code) {
+  if (kind == RefusalKind::kContext) code = code_of(ErrorCode::kContextExceeded);
+  if (kind == RefusalKind::kContent) code = code_of(ErrorCode::kContentRejected);
+  return error_object(message, type_of(status), {}, code);
+}
+
 std::string error_frame(const Error& error) {
   return "data: " + error_body(error) + "\n\n";
 }

@@ -296,7 +296,11 @@ void Connection::run() {
                                .snapshot = snapshot_,
                                .at = arrived_,
                                .at_instant = arrived_at_,
-                               .path = head.path});
+                               .path = head.path,
+                               .anthropic = route_ == Route::kMessages
+                                                ? upstream::AnthropicFields{.version = head.field("anthropic-version"),
+                                                                            .betas = head.field("anthropic-beta")}
+                                                : upstream::AnthropicFields{}});
       if (phase_ == Phase::kRunning && worker_.draining) {
         exchange_->on_drain(std::max(Duration::zero(), worker_.drain_deadline - MonotonicClock::now()));
       }

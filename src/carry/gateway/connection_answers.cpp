@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "carry/dialect/messages_errors.h"
-#include "carry/dialect/openai.h"
+#include "carry/dialect/caller_errors.h"
 #include "carry/gateway/connection.h"
 
 namespace thalweg::gateway {
@@ -109,9 +108,8 @@ void Connection::refuse(const Error& error, bool log) {
     worker_.write_line(line);
   }
   const bool messages = head_known_ && reader_.head({buffer_.get(), filled_}).path.starts_with("/v1/messages");
-  const std::string body =
-      messages ? dialect::messages_error_body(status, error.message, {}) : dialect::error_body(error);
-  answer_simple(status, "application/json", body, keep_alive_, extra);
+  const auto surface = messages ? inference::Surface::kAnthropicMessages : inference::Surface::kOpenAiChat;
+  answer_simple(status, "application/json", dialect::error_body(surface, error, {}, {}), keep_alive_, extra);
 }
 
 }  // namespace thalweg::gateway

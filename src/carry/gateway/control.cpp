@@ -19,6 +19,19 @@ namespace thalweg::gateway {
 
 namespace {
 
+/// gen_ai.provider.name in OpenTelemetry's words.
+std::string_view provider_of(fleet::EndpointKind kind) {
+  switch (kind) {
+    case fleet::EndpointKind::kEngine:
+      return "llama_cpp";
+    case fleet::EndpointKind::kOpenAi:
+      return "openai";
+    case fleet::EndpointKind::kAnthropic:
+      return "anthropic";
+  }
+  return {};
+}
+
 enum TimerTag : std::uint32_t { kPublishTimer, kReloadTimer };
 constexpr Duration kSettleAfterChange = 20ms;  // editors write a file in several steps
 constexpr std::uint32_t kControlShard = 1'000'000;
@@ -146,6 +159,8 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.host_header = remote.host_header;
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;
+      if (endpoint.kind == fleet::EndpointKind::kAnthropic)
+        runtime.destination.credentials = upstream::Credentials::kAnthropic;
       runtime.destination.authorities = remote.authorities;
     }
     // The same endpoint keeps its slots: what runs there goes on counting.
@@ -158,8 +173,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       auto& of_model = runtime.series.emplace_back();
       for (std::size_t operation = 0; operation < kOperations.size(); ++operation) {
         SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
-                        endpoint.kind == fleet::EndpointKind::kEngine ? "llama_cpp" : "openai",
-                        std::string(kOperations[operation])};
+                        std::string(provider_of(endpoint.kind)), std::string(kOperations[operation])};
         const auto next = static_cast<std::uint32_t>(snapshot.series.size());
         const auto [known, fresh] = indices.emplace(key_of(name), next);
         of_model[operation] = known->second;

@@ -1,7 +1,10 @@
 // The driver: feeds events to the Flight, carries its actions out, and asks for every attempt anew.
 #include "carry/gateway/exchange.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/hash.h"
@@ -14,27 +17,12 @@ using flight::Action;
 using flight::Event;
 using flight::Failure;
 
-namespace {
-
-std::string_view path_of(inference::Surface surface) {
-  switch (surface) {
-    case inference::Surface::kOpenAiCompletions:
-      return "/completions";
-    case inference::Surface::kOpenAiEmbeddings:
-      return "/embeddings";
-    default:
-      return "/chat/completions";
-  }
-}
-
-}  // namespace
-
 Exchange::Exchange(Connection& connection)
     : connection_(connection),
       worker_(connection.worker()),
       sse_(kFrameLimit),
       held_(connection.worker().common.bytes),
-      held_translated_(connection.worker().common.bytes) {}
+      held_written_(connection.worker().common.bytes) {}
 
 Exchange::~Exchange() {
   leave_line();
@@ -69,6 +57,8 @@ void Exchange::begin(const Arrival& arrival) {
   settled_ = head_sent_ = blocked_ = cut_ = failed_ = false;
   form_ = AnswerForm::kNone;
   denial_.clear();
+  denial_parameter_ = {};
+  anthropic_ = arrival.anthropic;
   batch_.clear();
   frame_used_.fill(false);
   question_ = {};
@@ -79,12 +69,13 @@ void Exchange::begin(const Arrival& arrival) {
 
   question_.surface = arrival.surface;
   const auto parsed = read_request(arrival);
-  streamed_ = parsed && parsed_.request().delivery == inference::Delivery::kStream;
+  streamed_ = parsed && caller_.request().delivery == inference::Delivery::kStream;
   flight_ = flight::Flight(streamed_ ? inference::Delivery::kStream : inference::Delivery::kWhole);
   if (!parsed) {
     error_ = parsed.error().code;
     failed_ = true;
-    const std::string body = error_body(parsed.error(), parsed_.fault_parameter());
+    const std::string body =
+        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text());
     const std::string_view slices[] = {body};
     feeding_ = true;  // no Flight begins; conclude() once the answer is out
     const bool later = parsed.error().code == ErrorCode::kOverloaded;
@@ -94,8 +85,6 @@ void Exchange::begin(const Arrival& arrival) {
     conclude();
     return;
   }
-  question_.take_features(parsed_.request());
-  question_.surface = arrival.surface;
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
@@ -156,7 +145,7 @@ void Exchange::perform(const Action& action) {
       Duration after = action.wait;
       if (action.timer == flight::Timer::kFirstToken) {
         // A server that answers whole says nothing before its end.
-        const bool whole = !streamed_ && endpoint().kind == fleet::EndpointKind::kOpenAi;
+        const bool whole = !streamed_ && endpoint().kind != fleet::EndpointKind::kEngine;
         after = whole ? timeouts_.whole : timeouts_.first_token;
       }
       if (action.timer == flight::Timer::kGap) after = timeouts_.gap;
@@ -255,6 +244,10 @@ void Exchange::ask() {
     decision_hash_ = decision.hash();
     if (decision.outcome() == placement::Outcome::kDeny) {
       denial_ = placement::denial_sentence(decision, question_, world);
+      if (decision.denial() == ErrorCode::kUnsupported && decision.rejects_as(placement::Rejection::kNotCarried)) {
+        denial_ += fmt::format(" ({})", caller_.not_carried());
+        denial_parameter_ = caller_.not_carried_parameter();
+      }
       worker_.metrics.denials.add();
       leave_line();
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = decision.denial()});
@@ -293,7 +286,6 @@ void Exchange::ask() {
 }
 
 void Exchange::dispatch() {
-  const inference::Request& request = parsed_.request();
   const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
   const fleet::EndpointKind kind = endpoint().kind;
   form_ = AnswerForm::kNone;
@@ -304,8 +296,11 @@ void Exchange::dispatch() {
   lent_ = {};
   folded_bytes_ = 0;
   sse_.reset();
-  begin_answer(request, model.name);
-  const json::SlicedBody& body = parsed_.body_for(kind, model.upstream_name, permit_->obligations());
+  answer_.begin(question_.surface, kind, caller_.request(), model.name,
+                question_.request.text().substr(std::string_view("req_").size()),
+                std::chrono::floor<std::chrono::seconds>(arrived_.time_since_epoch()).count());
+  const placement::Obligations obligations = permit_->obligations();
+  const json::SlicedBody& body = caller_.body_for(kind, model, obligations);
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {
     worker_.shard.timers().start(timers_[static_cast<std::size_t>(flight::Timer::kTotal)], timeouts_.total, *this,
                                  static_cast<std::uint32_t>(flight::Timer::kTotal));
@@ -313,9 +308,9 @@ void Exchange::dispatch() {
   ++dispatched_;
   recorded_ = never_again_ = false;
   if (dispatched_ > 1) worker_.metrics.failovers.add();
-  const placement::Obligations obligations = permit_->obligations();
   auto attempt = upstream::dispatch(
-      std::move(*permit_), upstream::Body(target_, obligations, path_of(request.surface), body.slices(), body.size()),
+      std::move(*permit_),
+      upstream::Body(target_, obligations, caller_.path_for(kind), body.slices(), body.size(), anthropic_),
       worker_.door, *this);
   permit_.reset();
   if (!attempt) {  // a stale permit: ask again on the newest snapshots; the endpoint has no part in it

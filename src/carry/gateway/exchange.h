@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "carry/dialect/messages_answer.h"
-#include "carry/dialect/messages_request.h"
-#include "carry/dialect/openai.h"
+#include "carry/dialect/caller_answer.h"
+#include "carry/dialect/caller_errors.h"
+#include "carry/dialect/caller_request.h"
 #include "carry/gateway/worker.h"
 #include "carry/http/sse.h"
 #include "carry/upstream/dispatch.h"
@@ -32,6 +32,7 @@ struct Arrival {
   UtcTime at;
   Instant at_instant;
   std::string_view path;
+  upstream::AnthropicFields anthropic;
 };
 
 class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
@@ -76,13 +77,8 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void record_failed_attempt(flight::Failure failure);
   Error error_of(const flight::Action& action) const;
   Result<void> read_request(const Arrival& arrival);
-  std::string error_body(const Error& error, std::string_view parameter) const;
-  std::string error_frame(const Error& error) const;
   std::string refusal_body(dialect::RefusalKind kind, std::uint16_t status) const;
   std::string dialect_fields() const;
-  void begin_answer(const inference::Request& request, std::string_view shown_model);
-  Result<void> translate_frame(const http::SseFrame& frame, bool terminator, std::string& text);
-  Result<std::string> translate_whole(std::string_view answer);
   enum class Last : std::uint8_t { kNo, kYes };
   std::string stream_head();
   void flush_batch(Last last = Last::kNo);
@@ -102,15 +98,8 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   Connection& connection_;
   Worker& worker_;
   flight::Flight flight_{inference::Delivery::kWhole};
-  dialect::OpenAiRequest parsed_;
-  dialect::OpenAiAnswer answer_;
-  // What stands between a caller of Anthropic's dialect and chat completions.
-  struct Messages {
-    dialect::MessagesRequest request;
-    dialect::MessagesAnswer answer;
-  };
-  std::unique_ptr<Messages> messages_;  // made with the first such request
-  bool speaks_messages() const { return question_.surface == inference::Surface::kAnthropicMessages; }
+  dialect::CallerRequest caller_;
+  dialect::CallerAnswer answer_;
   http::SseReader sse_;
   std::shared_ptr<const Snapshot> snapshot_;     // of the running attempt, else the one admitted under
   std::shared_ptr<const Snapshot> asked_under_;  // of the last asking
@@ -141,13 +130,15 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::array<std::string, kFrameSlots> frames_;
   std::array<bool, kFrameSlots> frame_used_{};
   net::HeldBytes held_;
-  net::HeldBytes held_translated_;  // of the request, while an attempt may need it
-  std::string denial_;              // place()'s sentence
+  net::HeldBytes held_written_;  // of the request in other dialects, while an attempt may need it
+  std::string denial_;           // place()'s sentence
+  std::string_view denial_parameter_;
 
   UtcTime arrived_{};
   Instant arrived_at_{};
   Instant first_token_at_{};
   std::string_view path_;
+  upstream::AnthropicFields anthropic_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   std::uint16_t status_ = 0;

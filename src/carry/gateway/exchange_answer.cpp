@@ -57,11 +57,7 @@ void Exchange::flush_batch(Last last) {
 }
 
 void Exchange::complete(bool mark_missing) {
-  if (mark_missing && speaks_messages()) {
-    messages_->answer.finish(answer_.usage(), batch_);
-  } else if (mark_missing) {
-    batch_ += dialect::kEndMark;
-  }
+  if (mark_missing) answer_.finish(batch_);
   flush_batch(Last::kYes);
 }
 
@@ -93,21 +89,9 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
 }
 
 void Exchange::deliver_whole() {
-  Result<std::string> answer = std::string();
-  if (form_ == AnswerForm::kStream) answer = answer_.fold();
-  if (answer && speaks_messages()) {
-    const std::size_t size = answer->size();
-    if (size != 0) answer->append(http::kPadding, '\0');
-    answer = translate_whole(size != 0 ? std::string_view(*answer).substr(0, size) : whole_read());
-  }
-  if (!answer) {  // what was right piece by piece does not make an answer
-    fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
-  } else if (answer->empty()) {
-    send_response(200, {}, answer_.whole().slices(), answer_.whole().size());
-  } else {
-    const std::string_view slices[] = {*answer};
-    send_response(200, {}, slices, answer->size());
-  }
+  const auto answer = answer_.whole();
+  if (!answer) return fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
+  send_response(200, {}, (*answer)->slices(), (*answer)->size());
 }
 
 Error Exchange::error_of(const Action& action) const {
@@ -156,7 +140,12 @@ void Exchange::fail(const Action& action) {
   const Error error = error_of(action);
   if (head_sent_ || (flight_.committed() && !batch_.empty())) {
     // Inside a stream: the error as an event, and no well-formed end, so that no client can take it for the whole.
-    batch_ += error_frame(error);
+    const bool passed = action.from_attempt && action.failure == Failure::kErrorFrame;
+    if (passed && !answer_.error_frame().empty()) {
+      batch_ += answer_.error_frame();
+    } else {
+      batch_ += dialect::error_frame(question_.surface, error, question_.request.text());
+    }
     flush_batch();
     cut_ = true;
     return;
@@ -173,7 +162,8 @@ void Exchange::fail(const Action& action) {
     send_response(status, extra, slices, body.size());
     return;
   }
-  const std::string body = error_body(error, action.error == ErrorCode::kModelNotFound ? "model" : "");
+  const std::string_view parameter = action.error == ErrorCode::kModelNotFound ? "model" : denial_parameter_;
+  const std::string body = dialect::error_body(question_.surface, error, parameter, question_.request.text());
   const bool later = action.error == ErrorCode::kOverloaded || action.error == ErrorCode::kUnavailable ||
                      action.error == ErrorCode::kDraining;
   const std::string_view slices[] = {body};

@@ -1,72 +1,69 @@
-// What stands between the caller's dialect and chat completions, where it is another one.
-#include "carry/dialect/messages_errors.h"
+// The request and its errors in the caller's dialect.
+#include <fmt/format.h>
+
 #include "carry/gateway/connection.h"
 #include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
 
+namespace {
+
+constexpr std::size_t kMaxBetas = 4096;
+
+// A date, as Anthropic's API has it.
+bool is_version(std::string_view text) {
+  constexpr std::string_view kForm = "0000-00-00";
+  if (text.size() != kForm.size()) return false;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    if (kForm[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != kForm[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// What is written anew counts among the bytes held: about as long as it came at first, then with the length it has.
 Result<void> Exchange::read_request(const Arrival& arrival) {
-  if (arrival.surface != inference::Surface::kAnthropicMessages) return parsed_.parse(arrival.surface, arrival.body);
-  if (!messages_) messages_ = std::make_unique<Messages>();
-  // Written anew, about as long as it came; then it counts with the length it has.
   const auto no_room = [] {
     return thalweg::fail(ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly");
   };
-  if (!held_translated_.hold(arrival.body.size())) return no_room();
-  if (auto translated = messages_->request.translate(arrival.body); !translated) return translated;
-  if (!held_translated_.hold(messages_->request.chat().size())) return no_room();
-  return parsed_.parse(inference::Surface::kOpenAiChat, messages_->request.chat());
-}
-
-std::string Exchange::error_body(const Error& error, std::string_view parameter) const {
-  if (!speaks_messages()) return dialect::error_body(error, parameter);
-  return dialect::messages_error_body(dialect::status_of(error.code), error.message, question_.request.text());
-}
-
-std::string Exchange::error_frame(const Error& error) const {
-  if (!speaks_messages()) return dialect::error_frame(error);
-  return dialect::messages_error_event(error, question_.request.text());
+  if (!anthropic_.version.empty() && !is_version(anthropic_.version)) {
+    return thalweg::fail(ErrorCode::kInvalidRequest, "anthropic-version: expected a date, like 2023-06-01");
+  }
+  if (anthropic_.betas.size() > kMaxBetas) {
+    return thalweg::fail(ErrorCode::kInvalidRequest, fmt::format("anthropic-beta: has more than {} bytes", kMaxBetas));
+  }
+  if (dialect::CallerRequest::is_written_anew(arrival.surface) && !held_written_.hold(arrival.body.size()))
+    return no_room();
+  if (auto parsed = caller_.parse(arrival.surface, arrival.body); !parsed) return parsed;
+  const fleet::EndpointKinds kinds = snapshot_->fleet().kinds_for(caller_.request().model);
+  caller_.describe(question_, kinds);
+  if (!held_written_.hold(caller_.bytes_written())) return no_room();
+  return {};
 }
 
 std::string Exchange::refusal_body(dialect::RefusalKind kind, std::uint16_t status) const {
-  std::string body = dialect::refusal_body(upstream_status_, body_, kind, endpoint().name);
-  if (!speaks_messages()) return body;
-  return dialect::messages_refusal_body(status, body, question_.request.text());
+  return dialect::refusal_body(question_.surface,
+                               {.endpoint_kind = endpoint().kind,
+                                .endpoint_name = endpoint().name,
+                                .status = upstream_status_,
+                                .body = body_,
+                                .kind = kind},
+                               status, question_.request.text());
 }
 
-// Fields of the answer's head that only this dialect has.
+// Fields of the answer's head that not every answer has.
 std::string Exchange::dialect_fields() const {
-  if (!speaks_messages()) return {};
-  std::string fields = "request-id: " + question_.request.text() + "\r\n";
-  if (messages_ && !messages_->request.dropped().empty()) {
+  std::string fields;
+  if (question_.surface == inference::Surface::kAnthropicMessages)
+    fields = "request-id: " + question_.request.text() + "\r\n";
+  if (dispatched_ == 0) return fields;
+  if (const std::string_view dropped = caller_.dropped(endpoint().kind); !dropped.empty()) {
     fields += "Thalweg-Dropped: ";
-    fields += messages_->request.dropped();
+    fields += dropped;
     fields += "\r\n";
   }
   return fields;
-}
-
-void Exchange::begin_answer(const inference::Request& request, std::string_view shown_model) {
-  answer_.begin(request, shown_model, request.delivery == inference::Delivery::kWhole);
-  if (speaks_messages())
-    messages_->answer.begin(question_.request.text().substr(std::string_view("req_").size()), shown_model);
-}
-
-// `text` is the frame for a chat's caller; it becomes the events for this one.
-Result<void> Exchange::translate_frame(const http::SseFrame& frame, bool terminator, std::string& text) {
-  text.clear();
-  if (terminator) {
-    messages_->answer.finish(answer_.usage(), text);
-    return {};
-  }
-  return messages_->answer.add_chunk(frame.data, text);
-}
-
-Result<std::string> Exchange::translate_whole(std::string_view answer) {
-  std::string message;
-  if (auto written = messages_->answer.write_whole(answer, answer_.usage(), message); !written)
-    return std::unexpected(std::move(written.error()));
-  return message;
 }
 
 }  // namespace thalweg::gateway

@@ -19,16 +19,18 @@ void Exchange::on_head(const http::ResponseHead& head) {
   upstream_status_ = head.status;
   if (head.status == 200) {
     form_ = head.event_stream ? AnswerForm::kStream : AnswerForm::kWhole;
-    if (form_ == AnswerForm::kWhole && parsed_.request().delivery == inference::Delivery::kStream) {
-      // Asked for a stream and answered whole: an error object, or a server that cannot stream.
-      fail_attempt(Failure::kMalformed);
-    }
+    // Asked for a stream and answered whole: an error object, or a server that cannot stream. The other way round
+    // only what can be folded will do.
+    const bool folds = endpoint().kind != fleet::EndpointKind::kAnthropic;
+    if (form_ == AnswerForm::kWhole ? streamed_ : !streamed_ && !folds) fail_attempt(Failure::kMalformed);
     return;
   }
   if (head.status >= 400) {
     form_ = AnswerForm::kRefusal;
     retry_after_ = head.field("retry-after");
-    upstream_request_id_ = head.field("x-request-id").substr(0, kMaxPassedId);
+    upstream_request_id_ =
+        head.field(endpoint().kind == fleet::EndpointKind::kAnthropic ? "request-id" : "x-request-id")
+            .substr(0, kMaxPassedId);
     return;
   }
   fail_attempt(Failure::kMalformed);
@@ -115,12 +117,6 @@ void Exchange::read_stream(std::string_view bytes) {
       fail_attempt(failure_of_error(frame.data));
       return;
     }
-    if (speaks_messages() && streamed_ && frame.has_data && !read->withheld) {
-      if (const auto translated = translate_frame(frame, read->facts.terminator, text); !translated) {
-        fail_attempt(Failure::kMalformed);
-        return;
-      }
-    }
     if (!streamed_) {
       folded_bytes_ += frame.raw.size();
       if (folded_bytes_ > snapshot_->settings.limits.answer_bytes) {
@@ -130,7 +126,7 @@ void Exchange::read_stream(std::string_view bytes) {
       }
     }
     frame_used_[slot] = true;
-    const bool folds = parsed_.request().delivery == inference::Delivery::kWhole;
+    const bool folds = caller_.request().delivery == inference::Delivery::kWhole;
     feed({.kind = Event::Kind::kFrame,
           .attempt = flight_.attempt(),
           .slot = slot,

@@ -157,8 +157,8 @@ void Exchange::conclude() {
   running_ = false;
   settled_ = false;
   held_.release();
-  held_translated_.release();
-  if (messages_) messages_->request.forget();
+  held_written_.release();
+  caller_.forget();
   lent_ = {};
   // What a large answer has grown is not kept for the next.
   const auto shrink = [](std::string& text) {

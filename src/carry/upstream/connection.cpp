@@ -42,6 +42,7 @@ void Connection::carry(Attempt& attempt) {
   head_ += body.path_;
   head_ += " HTTP/1.1\r\n";
   head_ += pool_->fixed_fields;
+  if (pool_->destination.credentials == Credentials::kAnthropic) add_anthropic_fields(body.anthropic_);
   if (!body.get_) {
     const fmt::format_int size(body.size_);
     head_ += "Content-Type: application/json\r\nContent-Length: ";
@@ -59,6 +60,23 @@ void Connection::carry(Attempt& attempt) {
   }
   shard_.timers().start(timer_, permit.timeouts().connect, *this, kConnectTimer);
   stream_.connect(pool_->destination.address, pool_->tls.get());
+}
+
+// The version tells how the key is sent: each generation of the API's clients has a way of its own.
+void Connection::add_anthropic_fields(const AnthropicFields& fields) {
+  const std::string_view version = fields.version.empty() ? kAnthropicVersion : fields.version;
+  head_ += "anthropic-version: ";
+  head_ += version;
+  head_ += "\r\n";
+  if (const std::string& key = pool_->destination.key; !key.empty()) {
+    head_ += version < kAnthropicBearerSince ? "x-api-key: " : "Authorization: Bearer ";
+    head_ += key;
+    head_ += "\r\n";
+  }
+  if (fields.betas.empty()) return;
+  head_ += "anthropic-beta: ";
+  head_ += fields.betas;
+  head_ += "\r\n";
 }
 
 void Connection::on_connected(std::error_code error) {

@@ -37,6 +37,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void on_end() override;
   void on_timer(std::uint32_t tag) override;
 
+  void add_anthropic_fields(const AnthropicFields& fields);
   void send();
   void write();
   void arm_read();

@@ -72,7 +72,8 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
       pool->fixed_fields =
           fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
                       destination.host_header);
-      if (!destination.key.empty()) pool->fixed_fields += fmt::format("Authorization: Bearer {}\r\n", destination.key);
+      if (!destination.key.empty() && destination.credentials == Credentials::kBearer)
+        pool->fixed_fields += fmt::format("Authorization: Bearer {}\r\n", destination.key);
       pool->destination = std::move(destination);
     }
     pools.push_back(std::move(pool));

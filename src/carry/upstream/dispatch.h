@@ -35,12 +35,28 @@ inline constexpr std::size_t kMaxIdlePerEndpoint = 64;
 /// bounds what is kept where they do not.
 inline constexpr Duration kIdleLimit = 50s;
 
+/// How an endpoint wants its key.
+enum class Credentials : std::uint8_t {
+  kBearer,     // Authorization: Bearer
+  kAnthropic,  // x-api-key, from version 2026-10-21 of that API on as kBearer
+};
+
+/// Fields of a caller's head that belong to Anthropic's dialect and go along to endpoints that speak it. Views hold
+/// until the attempt ended.
+struct AnthropicFields {
+  std::string_view version;  // anthropic-version; empty: kAnthropicVersion
+  std::string_view betas;    // anthropic-beta; empty: none
+};
+inline constexpr std::string_view kAnthropicVersion = "2023-06-01";
+inline constexpr std::string_view kAnthropicBearerSince = "2026-10-21";
+
 /// How to reach one endpoint, credentials included. Same index as the fleet's endpoints.
 struct Destination {
   net::Address address;
   std::string host_header;
-  std::string base_path;    // before every path that is not from the root
-  std::string key;          // empty: no Authorization field
+  std::string base_path;  // before every path that is not from the root
+  std::string key;        // empty: none is sent
+  Credentials credentials = Credentials::kBearer;
   std::string authorities;  // PEM; empty: the system's
   Duration idle_limit = kIdleLimit;
   friend bool operator==(const Destination&, const Destination&) = default;
@@ -50,10 +66,10 @@ struct Destination {
 class Body {
  public:
   enum class Root : std::uint8_t { kBasePath, kServer };
-  /// A POST of JSON.
+  /// A POST of JSON. Only endpoints of Credentials::kAnthropic get the fields of that dialect.
   Body(fleet::Target target, const placement::Obligations& obligations, std::string_view path,
-       std::span<const std::string_view> slices, std::size_t size)
-      : target_(target), obligations_(obligations), path_(path), slices_(slices), size_(size) {}
+       std::span<const std::string_view> slices, std::size_t size, const AnthropicFields& anthropic = {})
+      : target_(target), obligations_(obligations), path_(path), slices_(slices), size_(size), anthropic_(anthropic) {}
   /// A GET without a body, for probes.
   Body(fleet::Target target, std::string_view path, Root root)
       : target_(target), path_(path), root_(root), get_(true) {}
@@ -68,6 +84,7 @@ class Body {
   std::size_t size_ = 0;
   Root root_ = Root::kBasePath;
   bool get_ = false;
+  AnthropicFields anthropic_;
 };
 
 /// How an attempt broke off.

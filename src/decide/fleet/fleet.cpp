@@ -25,6 +25,7 @@ void write(CanonicalBytes& bytes, const EndpointModel& model) {
   bytes.text(model.name);
   bytes.text(model.upstream_name);
   bytes.number(model.context_tokens);
+  bytes.number(model.output_tokens);
   bytes.number(model.capabilities.bits());
   bytes.number(model.asked.bits());
 }
@@ -33,6 +34,7 @@ void write(CanonicalBytes& bytes, const Endpoint& endpoint) {
   bytes.text(endpoint.name);
   bytes.number(endpoint.place.value);
   bytes.number(static_cast<std::uint64_t>(endpoint.kind));
+  bytes.number(endpoint.issuer);
   bytes.number(endpoint.slots);
   bytes.duration(endpoint.timeouts.connect);
   bytes.duration(endpoint.timeouts.first_token);
@@ -61,8 +63,8 @@ std::string_view name_of(PlaceKind kind) {
 }
 
 std::string_view name_of(EndpointKind kind) {
-  static constexpr std::array<std::string_view, 2> kNames = {"engine", "openai"};
-  static_assert(static_cast<std::size_t>(EndpointKind::kOpenAi) + 1 == kNames.size());
+  static constexpr std::array<std::string_view, kEndpointKindCount> kNames = {"engine", "openai", "anthropic"};
+  static_assert(static_cast<std::size_t>(EndpointKind::kAnthropic) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -79,24 +81,34 @@ const Model* Fleet::find_model(std::string_view name) const {
   return &models[*found];
 }
 
+EndpointKinds Fleet::kinds_for(std::string_view model) const {
+  if (model == kAutoModel) return kinds;
+  const Model* found = find_model(model);
+  return found == nullptr ? EndpointKinds() : found->kinds;
+}
+
 void seal(Fleet& fleet) {
   THALWEG_CHECK(fleet.places.size() <= kMaxPlaces && fleet.endpoints.size() <= kMaxEndpoints);
   THALWEG_CHECK(fleet.models.size() < 0xFFFF);
   CanonicalBytes bytes;
-  bytes.text("thalweg fleet 1");
+  bytes.text("thalweg fleet 2");
   bytes.number(fleet.places.size());
   for (const Place& place : fleet.places) write(bytes, place);
   bytes.number(fleet.endpoints.size());
+  fleet.kinds = {};
   for (const Endpoint& endpoint : fleet.endpoints) {
     THALWEG_CHECK(endpoint.models.size() <= kMaxModelsPerEndpoint);
     write(bytes, endpoint);
+    fleet.kinds.add(endpoint.kind);
   }
   bytes.number(fleet.models.size());
-  for (const Model& model : fleet.models) {
+  for (Model& model : fleet.models) {
+    model.kinds = {};
     // Placement indexes with these on every request: a target that points nowhere must not get into a snapshot.
     for (const Target& target : model.targets) {
       THALWEG_CHECK(target.endpoint.value < fleet.endpoints.size());
       THALWEG_CHECK(target.model.value < fleet.endpoints[target.endpoint.value].models.size());
+      model.kinds.add(fleet.endpoints[target.endpoint.value].kind);
     }
     write(bytes, model);
   }

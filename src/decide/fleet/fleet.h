@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,16 +34,40 @@ struct Place {
 };
 
 enum class EndpointKind : std::uint8_t {
-  kEngine,  // a llama-server that Thalweg runs itself
-  kOpenAi,  // an OpenAI-compatible server
+  kEngine,     // a llama-server that Thalweg runs itself
+  kOpenAi,     // an OpenAI-compatible server
+  kAnthropic,  // a server of Anthropic's Messages API
 };
+inline constexpr std::size_t kEndpointKindCount = 3;
 std::string_view name_of(EndpointKind kind);
+
+/// A set of kinds.
+class EndpointKinds {
+ public:
+  constexpr EndpointKinds() = default;
+  constexpr EndpointKinds(std::initializer_list<EndpointKind> list) {
+    for (const EndpointKind kind : list) add(kind);
+  }
+  constexpr void add(EndpointKind kind) { bits_ = static_cast<std::uint8_t>(bits_ | bit(kind)); }
+  constexpr bool has(EndpointKind kind) const { return (bits_ & bit(kind)) != 0; }
+  constexpr std::uint8_t bits() const { return bits_; }
+  friend bool operator==(const EndpointKinds&, const EndpointKinds&) = default;
+
+ private:
+  static constexpr std::uint8_t bit(EndpointKind kind) {
+    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(kind));
+  }
+  std::uint8_t bits_ = 0;
+};
+inline constexpr EndpointKinds kAnyEndpointKind = {EndpointKind::kEngine, EndpointKind::kOpenAi,
+                                                   EndpointKind::kAnthropic};
 
 /// A model at an endpoint.
 struct EndpointModel {
   std::string name;                      // the configured name: what answers and logs call it
   std::string upstream_name;             // what the endpoint calls it
   std::uint32_t context_tokens = 0;      // 0: unknown
+  std::uint32_t output_tokens = 0;       // asked for where the caller set no limit and the API demands one
   inference::Capabilities capabilities;  // as configured
   inference::Capabilities asked;         // capabilities that the endpoint tells itself (Conditions overrule these)
 };
@@ -60,7 +85,8 @@ struct Endpoint {
   std::string name;
   PlaceIndex place;
   EndpointKind kind = EndpointKind::kOpenAi;
-  std::uint32_t slots = 0;  // attempts at a time; an engine's own parallel slots for kEngine
+  std::uint16_t issuer = 0;  // endpoints of the same number can read what any of them signed or keeps for the caller
+  std::uint32_t slots = 0;   // attempts at a time; an engine's own parallel slots for kEngine
   Timeouts timeouts;
   std::vector<EndpointModel> models;
 };
@@ -82,6 +108,7 @@ struct Target {
 struct Model {
   std::string name;
   std::vector<Target> targets;
+  EndpointKinds kinds = {};  // of the targets; made by seal()
 };
 
 /// The name that means "every chat model that the key may use".
@@ -94,13 +121,16 @@ struct Fleet {
   std::vector<Endpoint> endpoints;
   std::vector<Model> models;                  // in the configuration's order; `auto` is not among them
   std::vector<std::uint16_t> models_by_name;  // indices into `models`, sorted by name; made by seal()
+  EndpointKinds kinds;                        // of all endpoints; made by seal()
 
   /// The configured model of that name, or null. Logarithmic; no allocation.
   const Model* find_model(std::string_view name) const;
+  /// Of the endpoints that may answer for that name, `auto` included.
+  EndpointKinds kinds_for(std::string_view model) const;
   const EndpointModel& at(Target target) const { return endpoints[target.endpoint.value].models[target.model.value]; }
 };
 
-/// Sets `hash` from the content (number left out) and the index by name.
+/// Sets `hash` from the content (number left out), the index by name and the kinds.
 void seal(Fleet& fleet);
 
 }  // namespace thalweg::fleet

@@ -60,6 +60,11 @@ std::string predicate(const Verdict& verdict, const World& world) {
       return "is not the endpoint that this probe is for";
     case Rejection::kLacksCapability:
       return "lacks " + list(verdict.lacking);
+    case Rejection::kNotCarried:
+      return fmt::format("speaks an API ({}) that cannot say what the request says",
+                         fleet::name_of(world.fleet->endpoints[verdict.target.endpoint.value].kind));
+    case Rejection::kIssuerUnknown:
+      return "is one of several issuers, of which only one can read what the request holds (signed thinking, files)";
     case Rejection::kContextTooSmall:
       return fmt::format("has a context of {} tokens", context_tokens_of(world, verdict.target));
     case Rejection::kDown:
@@ -115,7 +120,8 @@ std::vector<std::string> models_that_could(const Question& question, const World
     if (model.name == question.model || !may_use(question, model.name)) continue;
     const bool could = std::ranges::any_of(model.targets, [&](fleet::Target target) {
       const std::uint64_t context = context_tokens_of(world, target);
-      return capabilities_of(world, target).covers(needs_of(question)) &&
+      return capabilities_of(world, target).covers(needs_of(question)) && !question.bound_elsewhere &&
+             question.carried_by.has(world.fleet->endpoints[target.endpoint.value].kind) &&
              (context == 0 || question.estimated_input_tokens <= context * kEstimateMargin);
     });
     if (could) names.push_back(fmt::format("\"{}\"", model.name));

@@ -150,6 +150,7 @@ class Placer {
 
     // Those on trial come after all others, so a second pass where there are any.
     on_trial_ = false;
+    issuer_unknown_ = question_.bound_elsewhere && has_several_issuers(model);
     if (is_auto) seen_.assign(fleet_.endpoints.size() * kWordsPerEndpoint, 0);
     for (const bool trial_pass : {false, true}) {
       if (trial_pass && !on_trial_) break;
@@ -162,6 +163,21 @@ class Placer {
       }
     }
     return true;
+  }
+
+  /// A bound request runs where one issuer alone can be meant, whatever that issuer's endpoints do just now.
+  bool has_several_issuers(const fleet::Model* model) const {
+    const fleet::Endpoint* first = nullptr;
+    const auto differ = [&](Target target) {
+      const fleet::Endpoint& endpoint = fleet_.endpoints[target.endpoint.value];
+      if (!question_.carried_by.has(endpoint.kind)) return false;
+      if (first == nullptr) first = &endpoint;
+      return endpoint.issuer != first->issuer;
+    };
+    if (model != nullptr) return std::ranges::any_of(model->targets, differ);
+    return std::ranges::any_of(fleet_.models, [&](const fleet::Model& each) {
+      return may_use(each.name) && std::ranges::any_of(each.targets, differ);
+    });
   }
 
   void consider_for_auto(const fleet::Model& model, bool trial_pass) {
@@ -192,9 +208,15 @@ class Placer {
       verdict.rejection = Rejection::kNotTheProbed;
       return verdict;
     }
+    if (!question_.carried_by.has(fleet_.endpoints[target.endpoint.value].kind)) {
+      verdict.rejection = Rejection::kNotCarried;
+      return verdict;
+    }
     verdict.lacking = needs_.without(capabilities_of(world_, target));
     if (!verdict.lacking.empty()) {
       verdict.rejection = Rejection::kLacksCapability;
+    } else if (issuer_unknown_) {
+      verdict.rejection = Rejection::kIssuerUnknown;
     } else if (!may_fit(target)) {
       verdict.rejection = Rejection::kContextTooSmall;
     } else {
@@ -384,6 +406,7 @@ class Placer {
   const Capabilities needs_;
   const Instant limit_;
   bool on_trial_ = false;
+  bool issuer_unknown_ = false;
 };
 
 std::string_view name_of(Outcome outcome) {
@@ -393,11 +416,15 @@ std::string_view name_of(Outcome outcome) {
 }
 
 std::string_view name_of(Rejection rejection) {
-  static constexpr std::array<std::string_view, 9> kNames = {
-      "none", "not_the_probed", "lacks_capability", "context_too_small", "down",
-      "full", "tried_before",   "silent_before",    "unfit_before"};
+  static constexpr std::array<std::string_view, 11> kNames = {
+      "none", "not_the_probed", "lacks_capability", "not_carried",   "issuer_unknown", "context_too_small",
+      "down", "full",           "tried_before",     "silent_before", "unfit_before"};
   static_assert(static_cast<std::size_t>(Rejection::kUnfitBefore) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(rejection)];
+}
+
+bool Decision::rejects_as(Rejection rejection) const {
+  return std::ranges::find(verdicts_, rejection, &Verdict::rejection) != verdicts_.end();
 }
 
 Scratch::Scratch() {

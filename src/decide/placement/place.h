@@ -15,7 +15,7 @@
 namespace thalweg::placement {
 
 /// Changes whenever the same Question and World may give another Decision.
-inline constexpr std::uint32_t kPlaceVersion = 2;
+inline constexpr std::uint32_t kPlaceVersion = 3;
 
 enum class Outcome : std::uint8_t { kRun, kWait, kDeny };
 std::string_view name_of(Outcome outcome);
@@ -25,6 +25,8 @@ enum class Rejection : std::uint8_t {
   kNone,             // it may
   kNotTheProbed,     // the question is bound to another endpoint
   kLacksCapability,  // see Verdict::lacking
+  kNotCarried,       // its API cannot say what the request says
+  kIssuerUnknown,    // the request is bound to its issuer, and the model has endpoints of several
   kContextTooSmall,
   kDown,          // its breaker is open or its engine is not running
   kFull,          // all its slots are taken
@@ -73,6 +75,7 @@ class Decision {
   ErrorCode denial() const { return denial_; }
   /// One verdict a target considered, in order of preference.
   std::span<const Verdict> verdicts() const { return verdicts_; }
+  bool rejects_as(Rejection rejection) const;
   RequestId request() const { return request_; }
   std::uint8_t attempt() const { return attempt_; }
   std::uint64_t fleet_number() const { return fleet_number_; }

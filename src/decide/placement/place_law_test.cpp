@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <vector>
 
 #include "decide/placement/place.h"
@@ -39,7 +40,20 @@ bool serves_model(const RandomWorld& random, Target target) {
   return false;
 }
 
-/// Nothing lasting speaks against it: capability, context, earlier silence or unfitness, health.
+/// Endpoints that could be told the request, of every model asked for, are of several issuers.
+bool has_several_issuers(const RandomWorld& random) {
+  std::set<std::uint16_t> issuers;
+  for (std::uint16_t e = 0; e < random.fleet.endpoints.size(); ++e) {
+    const fleet::Endpoint& endpoint = random.fleet.endpoints[e];
+    for (std::uint16_t m = 0; m < endpoint.models.size(); ++m) {
+      if (random.question.carried_by.has(endpoint.kind) && serves_model(random, {EndpointIndex{e}, ModelIndex{m}}))
+        issuers.insert(endpoint.issuer);
+    }
+  }
+  return issuers.size() > 1;
+}
+
+/// Nothing lasting speaks against it: capability, API, issuer, context, earlier silence or unfitness, health.
 bool may_ever_run(const RandomWorld& random, Target target) {
   const Question& q = random.question;
   if (q.only && q.only != target.endpoint) return false;
@@ -50,6 +64,8 @@ bool may_ever_run(const RandomWorld& random, Target target) {
     const auto capability = static_cast<Capability>(i);
     if (q.needs.has(capability) && !can_do(random, target, capability)) return false;
   }
+  if (!q.carried_by.has(random.fleet.endpoints[target.endpoint.value].kind)) return false;
+  if (q.bound_elsewhere && has_several_issuers(random)) return false;
   const auto& endpoint = random.conditions.endpoints[target.endpoint.value];
   const auto& told = endpoint.models[target.model.value];
   const std::uint64_t configured_context = random.fleet.at(target).context_tokens;

@@ -74,8 +74,10 @@ struct Question {
   std::string_view model;  // as asked for
   inference::Capabilities needs;
   std::uint64_t estimated_input_tokens = 0;
-  std::uint32_t max_output_tokens = 0;  // 0: none set
-  std::uint32_t choices = 1;            // answers wanted at once
+  std::uint32_t max_output_tokens = 0;                        // 0: none set
+  std::uint32_t choices = 1;                                  // answers wanted at once
+  fleet::EndpointKinds carried_by = fleet::kAnyEndpointKind;  // whose API can say all that the request says
+  bool bound_elsewhere = false;  // it holds what only its issuer can read (signed thinking, files); see issuer
   policy::Subject subject;
   EndpointIndex only;  // a probe's endpoint: nothing else will do, and health does not bar it
   EarlierAttempts earlier;

@@ -47,7 +47,8 @@ class RandomWorld {
     for (auto& endpoint : fleet.endpoints) {
       endpoint.name = "e" + std::to_string(&endpoint - fleet.endpoints.data());
       endpoint.place = PlaceIndex{0};
-      endpoint.kind = once_in(3) ? fleet::EndpointKind::kEngine : fleet::EndpointKind::kOpenAi;
+      endpoint.kind = static_cast<fleet::EndpointKind>(below(fleet::kEndpointKindCount));
+      endpoint.issuer = static_cast<std::uint16_t>(below(2));
       endpoint.slots = static_cast<std::uint32_t>(below(4));
       if (once_in(2)) endpoint.timeouts.first_token = Duration::zero();
       if (once_in(3)) endpoint.timeouts.gap = Duration::zero();
@@ -123,6 +124,10 @@ class RandomWorld {
     question.estimated_input_tokens = kTokens[below(std::size(kTokens))];
     question.max_output_tokens = static_cast<std::uint32_t>(below(1000));
     question.choices = once_in(3) ? static_cast<std::uint32_t>(1 + below(4)) : 1;
+    if (once_in(4)) {
+      question.carried_by = {static_cast<fleet::EndpointKind>(below(fleet::kEndpointKindCount))};
+      question.bound_elsewhere = once_in(2);
+    }
     if (!once_in(3)) question.subject.key = &policy.keys[below(policy.keys.size())];
     if (once_in(8)) question.only = EndpointIndex{static_cast<std::uint16_t>(below(fleet.endpoints.size()))};
     question.first_asked_at = Instant(std::chrono::seconds(1000 + below(1000)));

@@ -13,8 +13,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "carry/config/settings.h"
-#include "carry/dialect/messages_request.h"
-#include "carry/dialect/openai.h"
+#include "carry/dialect/caller_request.h"
 #include "carry/http/message.h"
 #include "decide/placement/explain.h"
 #include "show/cli/cli.h"
@@ -79,26 +78,18 @@ int dry_run(const Flags& flags) {
   std::string& body = *read_body;
   body.reserve(body.size() + http::kPadding);
   inference::Surface surface = inference::Surface::kOpenAiChat;
-  for (const auto other : {inference::Surface::kOpenAiCompletions, inference::Surface::kOpenAiEmbeddings}) {
-    if (flags.surface == inference::name_of(other)) surface = other;
+  for (std::size_t i = 0; i < inference::kSurfaceCount; ++i) {
+    if (flags.surface == inference::name_of(static_cast<inference::Surface>(i)))
+      surface = static_cast<inference::Surface>(i);
   }
-  dialect::OpenAiRequest parsed;
-  dialect::MessagesRequest messages;
-  Result<void> read;
-  if (flags.surface == inference::name_of(inference::Surface::kAnthropicMessages)) {
-    surface = inference::Surface::kAnthropicMessages;
-    read = messages.translate(body);
-    if (read) read = parsed.parse(inference::Surface::kOpenAiChat, messages.chat());
-  } else {
-    read = parsed.parse(surface, body);
-  }
+  dialect::CallerRequest caller;
+  const auto read = caller.parse(surface, body);
   if (!read) {
     fmt::print(stderr, "{}: error: {}\n", flags.request, read.error().message);
     return 1;
   }
   placement::Question question;
-  question.take_features(parsed.request());
-  question.surface = surface;
+  caller.describe(question, settings->fleet.kinds_for(caller.request().model));
   question.asked_at = question.first_asked_at = MonotonicClock::now();
   question.wait_limit = settings->limits.wait;
   question.utc = UtcClock::now();
@@ -123,6 +114,8 @@ int dry_run(const Flags& flags) {
   std::string text =
       flags.json ? placement::explain_json(decision, question, world) : placement::explain(decision, question, world);
   if (!text.ends_with('\n')) text += '\n';
+  if (!flags.json && decision.rejects_as(placement::Rejection::kNotCarried))
+    text += fmt::format("not carried: {}\n", caller.not_carried());
   fmt::print("{}", text);
   return decision.outcome() == placement::Outcome::kDeny ? 1 : 0;
 }

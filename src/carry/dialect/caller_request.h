@@ -1,0 +1,64 @@
+// A caller's request in whatever API it came: judged, its features read, and written for each kind of endpoint that may
+// answer it. What stands between two APIs is known here and nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "base/result.h"
+#include "carry/dialect/anthropic_request.h"
+#include "carry/dialect/messages_request.h"
+#include "carry/dialect/openai.h"
+#include "decide/fleet/fleet.h"
+#include "decide/placement/place.h"
+#include "decide/placement/question.h"
+
+namespace thalweg::dialect {
+
+/// Reused from request to request (buffers stay).
+class CallerRequest {
+ public:
+  /// A request of that surface is written anew before it is read, and takes about its size in memory once more.
+  static bool is_written_anew(inference::Surface surface) { return surface == inference::Surface::kAnthropicMessages; }
+
+  /// Reads `body` (http::kPadding readable bytes behind it, which stays as long as this is asked). kInvalidRequest as
+  /// OpenAiRequest::parse and MessagesRequest::translate.
+  Result<void> parse(inference::Surface surface, std::string_view body);
+  /// The parameter at fault of a failed parse(), "messages"; may be empty.
+  std::string_view fault_parameter() const { return fault_parameter_; }
+  const inference::Request& request() const { return chat_.request(); }
+
+  /// Sets what the request says of itself: its features, and which of `kinds` can be told all of it. It is written for
+  /// those that need it, once.
+  void describe(placement::Question& question, fleet::EndpointKinds kinds);
+  /// The first thing that a kind of endpoint left out cannot be told, as a sentence, and its name; may be empty.
+  std::string_view not_carried() const;
+  std::string_view not_carried_parameter() const;
+  /// Bytes held beside the caller's own.
+  std::size_t bytes_written() const;
+
+  /// The body for one target of a kind that describe() let in; views hold until the next call.
+  const json::SlicedBody& body_for(fleet::EndpointKind kind, const fleet::EndpointModel& model,
+                                   const placement::Obligations& obligations);
+  /// The path behind the endpoint's base: "/chat/completions".
+  std::string_view path_for(fleet::EndpointKind kind) const;
+  /// The hints that an endpoint of that kind is not told, "seed, user"; may be empty.
+  std::string_view dropped(fleet::EndpointKind kind) const;
+
+  /// Gives back the memory that a large request took.
+  void forget();
+
+ private:
+  bool speaks_messages() const { return surface_ == inference::Surface::kAnthropicMessages; }
+
+  inference::Surface surface_ = inference::Surface::kOpenAiChat;
+  OpenAiRequest chat_;                           // the caller's own, or what was written for it
+  std::unique_ptr<MessagesRequest> messages_;    // made with the first such request
+  std::unique_ptr<AnthropicRequest> anthropic_;  // likewise
+  std::string_view body_;                        // the chat completion
+  std::string_view fault_parameter_;
+  bool wrote_anthropic_ = false;
+};
+
+}  // namespace thalweg::dialect
