@@ -40,6 +40,11 @@ def claude(standin, key: str, timeouts: dict | None = None, **changes) -> dict:
             "models": {SHOWN_CLAUDE: {"name": UPSTREAM_CLAUDE, "context": 200000, "output": 1024}}, **changes}
 
 
+def azure(standin, key: str, **changes) -> dict:
+    """An endpoint that is a stand-in for OpenAI's API at Azure."""
+    return remote(standin, key, api="azure", **changes)
+
+
 def local(**changes) -> dict:
     """The real engine with the default model."""
     engine = {"program": str(ENGINE), "context": 2048, "slots": 2, "models": {ENGINE_MODEL: {"file": str(MODEL)}}, **changes}

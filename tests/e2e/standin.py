@@ -14,6 +14,7 @@ import asyncio
 import collections
 import dataclasses
 import json
+import re
 import ssl
 import threading
 import time
@@ -64,6 +65,12 @@ class ChatCompletions:
     paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
     own_headers = frozenset()  # beside those that any API needs
     request_id_field = "x-request-id"
+    base = "/v1"  # of the configured url
+
+    @staticmethod
+    def route(target: str) -> str:
+        """The path that OpenAI's API has for it."""
+        return target
 
     @staticmethod
     def authorize(headers: list[tuple[str, str]], key: str) -> None:
@@ -121,7 +128,42 @@ class ChatCompletions:
         return answers.model(name)
 
 
-APIS = {"openai": ChatCompletions, "anthropic": Messages}
+class Azure(ChatCompletions):
+    """The same at Azure: its v1."""
+    own_headers = frozenset(("api-key",))
+    base = ""
+
+    @staticmethod
+    def authorize(headers: list[tuple[str, str]], key: str) -> None:
+        fields = {name.lower(): value for name, value in headers}
+        if fields.get("api-key") != key or "authorization" in fields:
+            raise checks.Fault(401, "Access denied due to invalid subscription key or wrong API endpoint.", None, "401")
+
+    @staticmethod
+    def route(target: str) -> str:
+        if not target.startswith("/openai/v1/"):
+            raise checks.Fault(404, "Resource not found", None, "404")
+        return target.removeprefix("/openai")
+
+
+class DatedAzure(Azure):
+    """Its dated API: a path for each deployment, and the version in the query."""
+    version = "2024-10-21"
+
+    @staticmethod
+    def route(target: str) -> str:
+        path, _, query = target.partition("?")
+        if query != f"api-version={DatedAzure.version}":
+            raise checks.Fault(404, "Resource not found", None, "404")
+        if path == "/openai/models":
+            return "/v1/models"
+        found = re.fullmatch("/openai/deployments/([A-Za-z0-9_.-]+)(/chat/completions|/completions|/embeddings)", path)
+        if not found:
+            raise checks.Fault(404, "Resource not found", None, "404")
+        return "/v1" + found[2]
+
+
+APIS = {"openai": ChatCompletions, "anthropic": Messages, "azure": Azure, "azure-dated": DatedAzure}
 
 
 class StandIn:
@@ -250,7 +292,7 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{self.api.base}"
 
     # ---- serving --------------------------------------------------------------------------------------------------------------
 
@@ -335,7 +377,7 @@ class StandIn:
         try:
             checks.check_headers(head.headers, None if self.closed_headers is None else self.closed_headers | self.api.own_headers)
             self.api.authorize(head.headers, self.key)
-            path = head.target
+            path = self.api.route(head.target)
             if head.method == "GET" and path.split("?")[0].startswith("/v1/models"):
                 return await self._answer_models(connection, record, path.split("?")[0].removeprefix("/v1/models").lstrip("/"))
             if path not in self.api.paths:

@@ -39,6 +39,7 @@ constexpr Capabilities kAnthropicCapabilities = {Capability::kChat,   Capability
 constexpr std::uint32_t kRemoteSlots = 64;
 constexpr std::uint32_t kDefaultOutput = 4096;  // tokens, where the caller sets no limit and the API demands one
 constexpr std::size_t kMaxIssuer = 64;
+constexpr std::size_t kMaxApiVersion = 32;
 constexpr std::uint64_t kMostContext = 100'000'000;
 constexpr Duration kDay = 24h;
 
@@ -224,11 +225,36 @@ void read_key(Section& section, const std::filesystem::path& folder, RemoteSetti
   }
 }
 
+bool is_path_word(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+}
+
+// Azure's addresses: `/openai/v1` for its API of today; dated ones have a path for each deployment.
+void read_azure(Section& section, RemoteSettings& remote) {
+  constexpr std::string_view kV1 = "/openai/v1";
+  remote.api_version = section.text("api_version", "");
+  const auto bad = [](char c) { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'; };
+  if (remote.api_version.size() > kMaxApiVersion || std::ranges::any_of(remote.api_version, bad))
+    section.error("api_version", "expected a date, like 2024-10-21, or preview");
+  if (remote.base_path.ends_with(kV1)) return;
+  const bool dated = !remote.api_version.empty();
+  if (!remote.base_path.empty() && remote.base_path != "/openai") {
+    section.error("url", fmt::format("expected the resource's address, like https://NAME.openai.azure.com, or that "
+                                     "with {} behind it",
+                                     kV1));
+  }
+  remote.base_path = dated ? "/openai" : kV1;
+}
+
 void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
                  EndpointSettings& carried, Errors& errors) {
-  static constexpr std::array<std::string_view, 2> kApis = {"openai", "anthropic"};
+  static constexpr std::array<std::string_view, 3> kApis = {"openai", "anthropic", "azure"};
   RemoteSettings& remote = carried.remote.emplace();
-  const bool anthropic = section.one_of("api", 0, kApis) == 1;
+  remote.api = static_cast<Api>(section.one_of("api", 0, kApis));
+  const bool anthropic = remote.api == Api::kAnthropic;
   endpoint.kind = anthropic ? fleet::EndpointKind::kAnthropic : fleet::EndpointKind::kOpenAi;
   if (section.required("url", "the API's base, like https://api.openai.com/v1") != nullptr) {
     if (const auto text = expand(section.text("url", "")); !text) {
@@ -242,6 +268,7 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
       remote.base_path = std::move(url.base_path);
     }
   }
+  if (remote.api == Api::kAzure) read_azure(section, remote);
   read_key(section, folder, remote);
   if (anthropic) {
     remote.issuer = section.text("issuer", "");
@@ -269,6 +296,9 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     if (added.upstream_name.empty() || added.upstream_name.size() > kMaxUpstreamName ||
         std::ranges::any_of(added.upstream_name, bad)) {
       about.error("name", fmt::format("expected what the server calls the model, 1 to {} bytes", kMaxUpstreamName));
+    }
+    if (!remote.api_version.empty() && !is_path_word(added.upstream_name)) {
+      about.error("name", "expected a deployment's name: letters, digits, `-`, `_` and `.`; it becomes part of a path");
     }
     added.context_tokens = static_cast<std::uint32_t>(about.integer("context", 0, {1, kMostContext}));
     if (anthropic) {
@@ -318,12 +348,12 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
   } else if (is_map) {
     errors.add(
         member.key_position,
-        fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api:` (a server: openai or "
-                    "anthropic)",
+        fmt::format("endpoints.{} has neither `engine:` (a model that Thalweg runs) nor `api:` (a server: openai, "
+                    "anthropic or azure)",
                     member.key.substr(0, 64)));
     // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
     for (const std::string_view key :
-         {"engine", "api", "url", "key", "key_file", "ca_file", "issuer", "slots", "timeouts", "models"})
+         {"engine", "api", "url", "key", "key_file", "ca_file", "api_version", "issuer", "slots", "timeouts", "models"})
       section.optional(key);
     return section.finish();
   }

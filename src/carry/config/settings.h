@@ -62,14 +62,19 @@ struct EngineSettings {
   std::vector<std::string> arguments;  // passed on as they are
 };
 
+/// The API of a server, and whose flavour of it.
+enum class Api : std::uint8_t { kOpenAi, kAnthropic, kAzure };
+
 /// A server. Secrets are read when the configuration is loaded and never printed.
 struct RemoteSettings {
+  Api api = Api::kOpenAi;
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
   std::string host_header;  // as it goes into the Host field
   std::string base_path;    // "/v1", without a last slash
   std::string key;          // empty: none is sent
+  std::string api_version;  // of Azure's dated API; empty: its v1
   std::string issuer;       // a name that endpoints share which read each other's signed words; empty: by url and key
   std::string authorities;  // the PEM certificates of ca_file; empty: the system's
 };

@@ -20,14 +20,27 @@ namespace thalweg::gateway {
 namespace {
 
 /// gen_ai.provider.name in OpenTelemetry's words.
-std::string_view provider_of(fleet::EndpointKind kind) {
-  switch (kind) {
-    case fleet::EndpointKind::kEngine:
-      return "llama_cpp";
-    case fleet::EndpointKind::kOpenAi:
+std::string_view provider_of(const config::EndpointSettings& endpoint) {
+  if (!endpoint.remote) return "llama_cpp";
+  switch (endpoint.remote->api) {
+    case config::Api::kOpenAi:
       return "openai";
-    case fleet::EndpointKind::kAnthropic:
+    case config::Api::kAnthropic:
       return "anthropic";
+    case config::Api::kAzure:
+      return "azure.ai.openai";
+  }
+  return {};
+}
+
+upstream::Credentials credentials_of(config::Api api) {
+  switch (api) {
+    case config::Api::kOpenAi:
+      return upstream::Credentials::kBearer;
+    case config::Api::kAnthropic:
+      return upstream::Credentials::kAnthropic;
+    case config::Api::kAzure:
+      return upstream::Credentials::kApiKey;
   }
   return {};
 }
@@ -159,8 +172,9 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.host_header = remote.host_header;
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;
-      if (endpoint.kind == fleet::EndpointKind::kAnthropic)
-        runtime.destination.credentials = upstream::Credentials::kAnthropic;
+      runtime.destination.credentials = credentials_of(remote.api);
+      if (!remote.api_version.empty()) runtime.destination.query = "?api-version=" + remote.api_version;
+      runtime.destination.deployments = remote.base_path == "/openai" && remote.api == config::Api::kAzure;
       runtime.destination.authorities = remote.authorities;
     }
     // The same endpoint keeps its slots: what runs there goes on counting.
@@ -173,7 +187,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       auto& of_model = runtime.series.emplace_back();
       for (std::size_t operation = 0; operation < kOperations.size(); ++operation) {
         SeriesName name{endpoint.name, settings.fleet.places[endpoint.place.value].name, model.name,
-                        std::string(provider_of(endpoint.kind)), std::string(kOperations[operation])};
+                        std::string(provider_of(own)), std::string(kOperations[operation])};
         const auto next = static_cast<std::uint32_t>(snapshot.series.size());
         const auto [known, fresh] = indices.emplace(key_of(name), next);
         of_model[operation] = known->second;

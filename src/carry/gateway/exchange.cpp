@@ -308,10 +308,14 @@ void Exchange::dispatch() {
   ++dispatched_;
   recorded_ = never_again_ = false;
   if (dispatched_ > 1) worker_.metrics.failovers.add();
-  auto attempt = upstream::dispatch(
-      std::move(*permit_),
-      upstream::Body(target_, obligations, caller_.path_for(kind), body.slices(), body.size(), anthropic_),
-      worker_.door, *this);
+  std::string_view path = caller_.path_for(kind);
+  if (snapshot_->endpoints[target_.endpoint.value].destination.deployments) {
+    deployment_path_ = upstream::deployment_path(model.upstream_name, path);
+    path = deployment_path_;
+  }
+  auto attempt = upstream::dispatch(std::move(*permit_),
+                                    upstream::Body(target_, obligations, path, body.slices(), body.size(), anthropic_),
+                                    worker_.door, *this);
   permit_.reset();
   if (!attempt) {  // a stale permit: ask again on the newest snapshots; the endpoint has no part in it
     recorded_ = true;

@@ -139,6 +139,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   Instant first_token_at_{};
   std::string_view path_;
   upstream::AnthropicFields anthropic_;
+  std::string deployment_path_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   std::uint16_t status_ = 0;

@@ -40,6 +40,7 @@ void Connection::carry(Attempt& attempt) {
   head_.assign(body.get_ ? "GET " : "POST ");
   if (body.root_ != Body::Root::kServer) head_ += pool_->destination.base_path;
   head_ += body.path_;
+  if (body.root_ != Body::Root::kServer) head_ += pool_->destination.query;
   head_ += " HTTP/1.1\r\n";
   head_ += pool_->fixed_fields;
   if (pool_->destination.credentials == Credentials::kAnthropic) add_anthropic_fields(body.anthropic_);

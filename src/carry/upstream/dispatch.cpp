@@ -6,6 +6,10 @@
 
 namespace thalweg::upstream {
 
+std::string deployment_path(std::string_view model, std::string_view path) {
+  return fmt::format("/deployments/{}{}", model, path);
+}
+
 Attempt::Attempt(placement::Permit permit, Body body, Door& door, AttemptSink& sink)
     : permit_(std::move(permit)), body_(body), door_(door), sink_(sink) {}
 
@@ -72,8 +76,10 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
       pool->fixed_fields =
           fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
                       destination.host_header);
-      if (!destination.key.empty() && destination.credentials == Credentials::kBearer)
-        pool->fixed_fields += fmt::format("Authorization: Bearer {}\r\n", destination.key);
+      if (!destination.key.empty() && destination.credentials != Credentials::kAnthropic) {
+        const bool bearer = destination.credentials == Credentials::kBearer;
+        pool->fixed_fields += fmt::format("{}{}\r\n", bearer ? "Authorization: Bearer " : "api-key: ", destination.key);
+      }
       pool->destination = std::move(destination);
     }
     pools.push_back(std::move(pool));

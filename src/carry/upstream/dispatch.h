@@ -38,6 +38,7 @@ inline constexpr Duration kIdleLimit = 50s;
 /// How an endpoint wants its key.
 enum class Credentials : std::uint8_t {
   kBearer,     // Authorization: Bearer
+  kApiKey,     // api-key
   kAnthropic,  // x-api-key, from version 2026-10-21 of that API on as kBearer
 };
 
@@ -57,10 +58,15 @@ struct Destination {
   std::string base_path;  // before every path that is not from the root
   std::string key;        // empty: none is sent
   Credentials credentials = Credentials::kBearer;
-  std::string authorities;  // PEM; empty: the system's
+  std::string query;         // behind every path, with its question mark; mostly empty
+  bool deployments = false;  // a model is part of the path, not only of the body: deployment_path()
+  std::string authorities;   // PEM; empty: the system's
   Duration idle_limit = kIdleLimit;
   friend bool operator==(const Destination&, const Destination&) = default;
 };
+
+/// The path of a model that has one of its own.
+std::string deployment_path(std::string_view model, std::string_view path);
 
 /// What is sent: built for one target under one set of obligations. Views hold until the attempt ended.
 class Body {

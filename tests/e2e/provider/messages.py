@@ -61,6 +61,11 @@ class Messages:
     paths = ("/v1/messages",)
     own_headers = frozenset(("x-api-key", "anthropic-version", "anthropic-beta"))
     request_id_field = "request-id"
+    base = "/v1"
+
+    @staticmethod
+    def route(target: str) -> str:
+        return target
 
     @staticmethod
     def authorize(headers: list[tuple[str, str]], key: str) -> None:
