@@ -356,8 +356,9 @@ def test_an_endpoints_head_may_have_64_kib_and_a_hundred_fields(gateway, standin
         assert outcome(gateway).status == 200
         standin.always(behaviour.normal(raw=too_much))
         assert outcome(gateway).status == 502
+        until(lambda: outcome(gateway).status == 503, "its breaker opens")  # it failed four times
         standin.always(behaviour.normal())
-        until(lambda: outcome(gateway).status == 200, "the endpoint is well again", 30)  # it failed four times: its breaker opened
+        until(lambda: outcome(gateway).status == 200, "the endpoint is well again", 30)
 
 
 @pytest.mark.parametrize("size, read", [(4 * MIB, True), (4 * MIB + 1, False)], ids=["4 MiB", "one byte more"])
