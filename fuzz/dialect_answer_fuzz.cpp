@@ -86,7 +86,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Told cut = read_stream(answer, bytes, step);
     require(cut.facts == told.facts && cut.out == told.out);
   }
-  if (request.wants_usage_frame && told.facts.find('w') == std::string::npos) {
+  // A blank line's LF behind a line of CR alone is dropped, and a stray blank line behind it then takes its place.
+  const bool stray = told.out.find("\r\r\n") != std::string::npos;
+  if (request.wants_usage_frame && told.facts.find('w') == std::string::npos && !stray) {
     begin(false);
     const std::string passed = told.out + ":\n\n";  // a comment behind it, since a CR at the end may be half a line end
     const Told again = read_stream(answer, passed, passed.size());
