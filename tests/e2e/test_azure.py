@@ -38,7 +38,7 @@ def test_chats_completions_and_embeddings_find_their_paths(gateway, cloud, pytho
     assert all(record.json["model"] == config.UPSTREAM_NAME for record in cloud.asked())
     line = gateway.wait_lines(3)[0]
     assert (line["endpoint"], line["outcome"]) == ("azure", "complete")
-    assert 'gen_ai_provider_name="azure.ai.openai"' in gateway.get("/metrics").text
+    assert b'gen_ai_provider_name="azure.ai.openai"' in gateway.get("/metrics").body
 
 
 def test_probes_ask_for_the_models(gateway, cloud):
