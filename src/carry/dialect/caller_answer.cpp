@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "carry/http/message.h"
+#include "carry/json/tree.h"
 
 namespace thalweg::dialect {
 
@@ -11,15 +12,16 @@ using inference::Surface;
 
 void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Request& request,
                          std::string_view shown_model, std::string_view id, std::int64_t created) {
+  counts_ = surface == Surface::kAnthropicCountTokens;
   from_anthropic_ = kind == EndpointKind::kAnthropic;
-  to_messages_ = !from_anthropic_ && surface == Surface::kAnthropicMessages;
+  to_messages_ = !from_anthropic_ && inference::speaks_messages(surface);
   streams_ = request.delivery == inference::Delivery::kStream;
   read_whole_ = false;
   if (from_anthropic_) {
     if (!anthropic_) anthropic_ = std::make_unique<AnthropicAnswer>();
     anthropic_->begin(
         request, shown_model, id, created,
-        surface == Surface::kAnthropicMessages ? AnthropicAnswer::Form::kMessages : AnthropicAnswer::Form::kChat);
+        inference::speaks_messages(surface) ? AnthropicAnswer::Form::kMessages : AnthropicAnswer::Form::kChat);
     return;
   }
   openai_.begin(request, shown_model, !streams_);
@@ -57,11 +59,22 @@ void CallerAnswer::finish(std::string& out) {
 
 Result<inference::FrameFacts> CallerAnswer::read_whole(std::string_view body) {
   read_whole_ = true;
+  if (counts_) return read_count(body);
   if (from_anthropic_) return anthropic_->read_whole(body);
   auto facts = openai_.read_whole(body);
   if (!facts || facts->error || !to_messages_) return facts;
   if (auto written = write_message(body); !written) return std::unexpected(std::move(written.error()));
   return facts;
+}
+
+// {"input_tokens": 12}, passed as it is.
+Result<inference::FrameFacts> CallerAnswer::read_count(std::string_view body) {
+  const auto tree = json::read_tree(body);
+  if (!tree || !tree->is_object() || !tree->contains("input_tokens") || !(*tree)["input_tokens"].is_number_unsigned())
+    return fail(ErrorCode::kUpstreamFailed, "the endpoint's answer has no `input_tokens`");
+  whole_.clear();
+  whole_.add(body);
+  return inference::FrameFacts{.finish = true};
 }
 
 Result<void> CallerAnswer::write_message(std::string_view answer) {
@@ -74,6 +87,7 @@ Result<void> CallerAnswer::write_message(std::string_view answer) {
 }
 
 Result<const json::SlicedBody*> CallerAnswer::whole() {
+  if (counts_) return &whole_;
   if (from_anthropic_) return &anthropic_->whole();
   if (read_whole_) return to_messages_ ? &whole_ : &openai_.whole();
   auto folded = openai_.fold();

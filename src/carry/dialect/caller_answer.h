@@ -51,7 +51,9 @@ class CallerAnswer {
 
  private:
   Result<void> write_message(std::string_view answer);
+  Result<inference::FrameFacts> read_count(std::string_view body);
 
+  bool counts_ = false;
   bool from_anthropic_ = false;
   bool to_messages_ = false;  // from chat completions
   bool streams_ = false;      // to the caller

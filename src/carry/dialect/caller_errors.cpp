@@ -7,28 +7,28 @@ namespace thalweg::dialect {
 using inference::Surface;
 
 std::string error_body(Surface surface, const Error& error, std::string_view parameter, std::string_view request_id) {
-  if (surface != Surface::kAnthropicMessages) return error_body(error, parameter);
+  if (!inference::speaks_messages(surface)) return error_body(error, parameter);
   return messages_error_body(status_of(error.code), error.message, request_id);
 }
 
 std::string error_frame(Surface surface, const Error& error, std::string_view request_id) {
-  if (surface != Surface::kAnthropicMessages) return error_frame(error);
+  if (!inference::speaks_messages(surface)) return error_frame(error);
   return messages_error_event(error, request_id);
 }
 
 std::string refusal_body(Surface surface, const EndpointRefusal& refusal, std::uint16_t status,
                          std::string_view request_id) {
   const bool same_dialect = refusal.endpoint_kind == fleet::EndpointKind::kAnthropic;
-  if (surface == Surface::kAnthropicMessages && same_dialect && refusal.kind != RefusalKind::kCredentials &&
+  if (inference::speaks_messages(surface) && same_dialect && refusal.kind != RefusalKind::kCredentials &&
       is_messages_error(refusal.body)) {
     return std::string(refusal.body);
   }
-  if (surface != Surface::kAnthropicMessages && same_dialect && refusal.kind != RefusalKind::kCredentials &&
+  if (!inference::speaks_messages(surface) && same_dialect && refusal.kind != RefusalKind::kCredentials &&
       is_messages_error(refusal.body)) {
     return messages_refusal_for_chat(refusal.status, refusal.body, refusal.kind);
   }
   std::string body = refusal_body(refusal.status, refusal.body, refusal.kind, refusal.endpoint_name);
-  if (surface != Surface::kAnthropicMessages) return body;
+  if (!inference::speaks_messages(surface)) return body;
   return messages_refusal_body(status, body, request_id);
 }
 

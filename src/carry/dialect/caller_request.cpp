@@ -12,7 +12,9 @@ Result<void> CallerRequest::parse(Surface surface, std::string_view body) {
   fault_parameter_ = {};
   if (speaks_messages()) {
     if (!messages_) messages_ = std::make_unique<MessagesRequest>();
-    if (auto translated = messages_->translate(body); !translated) {
+    if (auto translated =
+            messages_->translate(body, counts() ? MessagesRequest::For::kCounting : MessagesRequest::For::kAnswer);
+        !translated) {
       fault_parameter_ = messages_->fault_parameter();
       return translated;
     }
@@ -28,7 +30,10 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.surface = surface_;
   question.carried_by = {};
   question.bound_elsewhere = speaks_messages() && messages_->bound();
-  if (!speaks_messages() || messages_->not_carried().empty()) {
+  if (counts()) {
+    // The engine reads such a request itself; what it would be told is what a chat completion can say.
+    if (messages_->not_carried().empty()) question.carried_by = {EndpointKind::kEngine};
+  } else if (!speaks_messages() || messages_->not_carried().empty()) {
     question.carried_by = {EndpointKind::kEngine, EndpointKind::kOpenAi};
   }
   if (speaks_messages()) {
@@ -44,6 +49,8 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
 }
 
 std::string_view CallerRequest::not_carried() const {
+  constexpr std::string_view kNoCounting = "count_tokens: an OpenAI-compatible server has nothing that counts tokens";
+  if (counts() && messages_->not_carried().empty()) return kNoCounting;
   if (speaks_messages()) return messages_->not_carried();
   return wrote_anthropic_ ? anthropic_->not_carried() : std::string_view();
 }
@@ -60,13 +67,14 @@ std::size_t CallerRequest::bytes_written() const {
 
 const json::SlicedBody& CallerRequest::body_for(EndpointKind kind, const fleet::EndpointModel& model,
                                                 const placement::Obligations& obligations) {
-  if (kind != EndpointKind::kAnthropic) return chat_.body_for(kind, model.upstream_name, obligations);
+  if (kind != EndpointKind::kAnthropic && !counts()) return chat_.body_for(kind, model.upstream_name, obligations);
   if (speaks_messages()) return messages_->body_for(model.upstream_name, obligations);
   THALWEG_CHECK(wrote_anthropic_);  // place() chooses among the kinds that describe() let in
   return anthropic_->body_for(model.upstream_name, model.output_tokens, obligations);
 }
 
 std::string_view CallerRequest::path_for(EndpointKind kind) const {
+  if (counts()) return "/messages/count_tokens";
   if (kind == EndpointKind::kAnthropic) return "/messages";
   switch (surface_) {
     case Surface::kOpenAiCompletions:
@@ -79,7 +87,8 @@ std::string_view CallerRequest::path_for(EndpointKind kind) const {
 }
 
 std::string_view CallerRequest::dropped(EndpointKind kind) const {
-  if (speaks_messages()) return kind == EndpointKind::kAnthropic ? std::string_view() : messages_->dropped();
+  if (speaks_messages())
+    return kind == EndpointKind::kAnthropic || counts() ? std::string_view() : messages_->dropped();
   return kind == EndpointKind::kAnthropic && wrote_anthropic_ ? anthropic_->dropped() : std::string_view();
 }
 

@@ -20,7 +20,7 @@ namespace thalweg::dialect {
 class CallerRequest {
  public:
   /// A request of that surface is written anew before it is read, and takes about its size in memory once more.
-  static bool is_written_anew(inference::Surface surface) { return surface == inference::Surface::kAnthropicMessages; }
+  static bool is_written_anew(inference::Surface surface) { return inference::speaks_messages(surface); }
 
   /// Reads `body` (http::kPadding readable bytes behind it, which stays as long as this is asked). kInvalidRequest as
   /// OpenAiRequest::parse and MessagesRequest::translate.
@@ -50,7 +50,8 @@ class CallerRequest {
   void forget();
 
  private:
-  bool speaks_messages() const { return surface_ == inference::Surface::kAnthropicMessages; }
+  bool speaks_messages() const { return inference::speaks_messages(surface_); }
+  bool counts() const { return surface_ == inference::Surface::kAnthropicCountTokens; }
 
   inference::Surface surface_ = inference::Surface::kOpenAiChat;
   OpenAiRequest chat_;                           // the caller's own, or what was written for it

@@ -57,7 +57,7 @@ constexpr json::NameTable<Field, 22> kFields{{{{"model", Field::kModel},
 
 }  // namespace
 
-Result<void> MessagesRequest::translate(std::string_view body) {
+Result<void> MessagesRequest::translate(std::string_view body, For purpose) {
   begin();
   body_ = body;
   bound_ = false;
@@ -80,13 +80,14 @@ Result<void> MessagesRequest::translate(std::string_view body) {
   write_messages(of(Field::kSystem), of(Field::kMessages));
   if (of(Field::kMaxTokens).present()) {
     write_member("max_tokens", of(Field::kMaxTokens).raw);
-  } else {
+  } else if (purpose == For::kAnswer) {
     blame("max_tokens", "max_tokens: Field required");
   }
   for (const auto& [field, name] : {std::pair{Field::kTemperature, "temperature"}, std::pair{Field::kTopP, "top_p"},
                                     std::pair{Field::kStopSequences, "stop"}}) {
     if (of(field).present()) write_member(name, of(field).raw);
   }
+  if (purpose == For::kCounting) of(Field::kStream) = {};  // a count comes whole
   if (of(Field::kStream).present()) write_member("stream", of(Field::kStream).raw);
   // The counts close the message.
   if (of(Field::kStream).kind == json::Kind::kTrue) write_member("stream_options", R"({"include_usage":true})");

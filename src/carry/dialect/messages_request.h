@@ -21,7 +21,8 @@ class MessagesRequest : public Translation {
   /// Reads `body` (http::kPadding readable bytes behind it, which stays as long as this is asked), judged whole as
   /// OpenAiRequest::parse judges. kInvalidRequest with the parameter for wrong types; what is wrong in both dialects
   /// (no model, no messages) is left to the reader of the chat completion.
-  Result<void> translate(std::string_view body);
+  enum class For : std::uint8_t { kAnswer, kCounting };  // counting needs no max_tokens
+  Result<void> translate(std::string_view body, For purpose = For::kAnswer);
 
   /// The chat completion request, http::kPadding readable bytes behind it; until the next call.
   std::string_view chat() const { return written(); }

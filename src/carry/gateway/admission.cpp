@@ -18,10 +18,11 @@ struct KnownPath {
   http::Method method;
   Route route;
 };
-constexpr std::array<KnownPath, 8> kPaths = {{
+constexpr std::array<KnownPath, 9> kPaths = {{
     {"/v1/chat/completions", http::Method::kPost, Route::kChat},
     {"/v1/completions", http::Method::kPost, Route::kCompletions},
     {"/v1/messages", http::Method::kPost, Route::kMessages},
+    {"/v1/messages/count_tokens", http::Method::kPost, Route::kCountTokens},
     {"/v1/embeddings", http::Method::kPost, Route::kEmbeddings},
     {"/v1/models", http::Method::kGet, Route::kModels},
     {"/healthz", http::Method::kGet, Route::kHealth},

@@ -17,6 +17,7 @@ enum class Route : std::uint8_t {
   kChat,         // POST /v1/chat/completions
   kCompletions,  // POST /v1/completions
   kMessages,     // POST /v1/messages
+  kCountTokens,  // POST /v1/messages/count_tokens
   kEmbeddings,   // POST /v1/embeddings
   kModels,       // GET /v1/models
   kModel,        // GET /v1/models/{model}

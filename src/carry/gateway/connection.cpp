@@ -32,6 +32,8 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kOpenAiCompletions;
     case Route::kMessages:
       return inference::Surface::kAnthropicMessages;
+    case Route::kCountTokens:
+      return inference::Surface::kAnthropicCountTokens;
     case Route::kEmbeddings:
       return inference::Surface::kOpenAiEmbeddings;
     default:
@@ -286,6 +288,7 @@ void Connection::run() {
     case Route::kChat:
     case Route::kCompletions:
     case Route::kMessages:
+    case Route::kCountTokens:
     case Route::kEmbeddings: {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
@@ -297,7 +300,7 @@ void Connection::run() {
                                .at = arrived_,
                                .at_instant = arrived_at_,
                                .path = head.path,
-                               .anthropic = route_ == Route::kMessages
+                               .anthropic = inference::speaks_messages(*surface_of(route_))
                                                 ? upstream::AnthropicFields{.version = head.field("anthropic-version"),
                                                                             .betas = head.field("anthropic-beta")}
                                                 : upstream::AnthropicFields{}});

@@ -55,8 +55,7 @@ std::string Exchange::refusal_body(dialect::RefusalKind kind, std::uint16_t stat
 // Fields of the answer's head that not every answer has.
 std::string Exchange::dialect_fields() const {
   std::string fields;
-  if (question_.surface == inference::Surface::kAnthropicMessages)
-    fields = "request-id: " + question_.request.text() + "\r\n";
+  if (inference::speaks_messages(question_.surface)) fields = "request-id: " + question_.request.text() + "\r\n";
   if (dispatched_ == 0) return fields;
   if (const std::string_view dropped = caller_.dropped(endpoint().kind); !dropped.empty()) {
     fields += "Thalweg-Dropped: ";

@@ -112,7 +112,7 @@ void Exchange::settle(flight::Ending ending) {
       numbers.input_tokens.record(usage.input_tokens);
       numbers.output_tokens.record(usage.output_tokens);
       numbers.cached_input_tokens.add(usage.cached_input_tokens);
-    } else {
+    } else if (question_.surface != inference::Surface::kAnthropicCountTokens) {  // which uses none
       numbers.unreported_usage.add();
     }
     numbers.duration.record(now - arrived_at_);

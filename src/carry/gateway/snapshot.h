@@ -18,14 +18,18 @@
 
 namespace thalweg::gateway {
 
-/// gen_ai.operation.name in OpenTelemetry's words; several surfaces ask for the same.
-inline constexpr std::array<std::string_view, 3> kOperations = {"chat", "text_completion", "embeddings"};
+/// gen_ai.operation.name in OpenTelemetry's words, and a word of ours where it has none; several surfaces ask for the
+/// same.
+inline constexpr std::array<std::string_view, 4> kOperations = {"chat", "text_completion", "embeddings",
+                                                                "count_tokens"};
 constexpr std::size_t operation_of(inference::Surface surface) {
   switch (surface) {
     case inference::Surface::kOpenAiCompletions:
       return 1;
     case inference::Surface::kOpenAiEmbeddings:
       return 2;
+    case inference::Surface::kAnthropicCountTokens:
+      return 3;
     default:
       return 0;
   }

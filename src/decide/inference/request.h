@@ -8,9 +8,15 @@
 namespace thalweg::inference {
 
 /// The API shape a caller speaks.
-enum class Surface : std::uint8_t { kOpenAiChat, kOpenAiCompletions, kAnthropicMessages, kOpenAiEmbeddings };
-inline constexpr std::size_t kSurfaceCount = 4;
-/// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings".
+enum class Surface : std::uint8_t {
+  kOpenAiChat,
+  kOpenAiCompletions,
+  kAnthropicMessages,
+  kOpenAiEmbeddings,
+  kAnthropicCountTokens,  // how many tokens a Messages request has; nothing is generated
+};
+inline constexpr std::size_t kSurfaceCount = 5;
+/// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "anthropic-count-tokens".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
@@ -69,6 +75,11 @@ class Capabilities {
  private:
   std::uint32_t bits_ = 0;
 };
+
+/// Requests of both have the shape of Anthropic's Messages, and so have their errors.
+constexpr bool speaks_messages(Surface surface) {
+  return surface == Surface::kAnthropicMessages || surface == Surface::kAnthropicCountTokens;
+}
 
 /// How the caller wants the answer.
 enum class Delivery : std::uint8_t { kWhole, kStream };

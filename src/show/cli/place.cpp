@@ -129,9 +129,12 @@ void add_place(CLI::App& app, int& exit_code) {
       "Exit code 1 when the request would be refused. What endpoints tell of themselves while the gateway runs\n"
       "(health, load, whether a chat template knows tools) is unknown here.");
   const auto flags = std::make_shared<Flags>();
+  std::vector<std::string> surfaces;
+  for (std::size_t i = 0; i < inference::kSurfaceCount; ++i)
+    surfaces.emplace_back(inference::name_of(static_cast<inference::Surface>(i)));
   command->add_option("-c,--config", flags->config, "The configuration file")->capture_default_str();
   command->add_option("--surface", flags->surface, "The API that the request is written for")
-      ->check(CLI::IsMember({"openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings"}))
+      ->check(CLI::IsMember(surfaces))
       ->capture_default_str();
   command->add_option("--key", flags->key, "The id of the key that asks; needed where keys are configured");
   command->add_option("REQUEST", flags->request, "The request's body, a JSON file")->required();

@@ -56,9 +56,12 @@ def of(behaviour: Behaviour) -> Said:
     return Said(**{field.name: getattr(behaviour, field.name) for field in dataclasses.fields(behaviour)})
 
 
+COUNT_FIELDS = frozenset("cache_control messages model output_config system thinking tool_choice tools".split())
+
+
 class Messages:
     """What the stand-in needs to know of the API; standin.ChatCompletions is the other one."""
-    paths = ("/v1/messages",)
+    paths = ("/v1/messages", "/v1/messages/count_tokens")
     own_headers = frozenset(("x-api-key", "anthropic-version", "anthropic-beta"))
     request_id_field = "request-id"
     base = "/v1"
@@ -90,7 +93,11 @@ class Messages:
 
     @staticmethod
     def check_body(request: dict, path: str, models: set[str], extra_fields: frozenset) -> None:
-        check_body(request, models, extra_fields)
+        if path == "/v1/messages":
+            return check_body(request, models, extra_fields)
+        if unknown := sorted(set(request) - COUNT_FIELDS - extra_fields):
+            raise Fault(400, f"{unknown[0]}: Extra inputs are not permitted")
+        check_body({**request, "max_tokens": 1}, models, extra_fields)
 
     @staticmethod
     def prompt(request: dict) -> str:
@@ -98,6 +105,8 @@ class Messages:
 
     @staticmethod
     def whole(request: dict, behaviour: Behaviour) -> dict:
+        if "max_tokens" not in request:  # a count
+            return {"input_tokens": input_tokens(usage_of(request, behaviour))}
         return whole(request, behaviour)
 
     @staticmethod
