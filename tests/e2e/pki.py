@@ -16,10 +16,11 @@ def authority(folder: pathlib.Path, name: str) -> None:
             "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem"))
 
 
-def certificate(folder: pathlib.Path, name: str, subject_alternative: str, signed_by: str, days: str = "2") -> None:
+def certificate(folder: pathlib.Path, name: str, subject_alternative: str, signed_by: str, days: str = "2",
+                usage: str = "serverAuth") -> None:
     """NAME.pem, signed by that authority, and NAME.key."""
     extensions = folder / f"{name}.ext"
-    extensions.write_text(f"subjectAltName={subject_alternative}\nextendedKeyUsage=serverAuth\n")
+    extensions.write_text(f"subjectAltName={subject_alternative}\nextendedKeyUsage={usage}\n")
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
             "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.csr"))
     openssl("x509", "-req", "-in", str(folder / f"{name}.csr"), "-CA", str(folder / f"{signed_by}.pem"), "-CAkey", str(folder / f"{signed_by}.key"),

@@ -76,6 +76,29 @@ def test_an_endpoint_that_cannot_prove_itself_sees_no_byte_of_a_request(pki, sta
     standin.stop()
 
 
+def test_a_server_that_asks_who_calls_gets_the_client_certificate(pki, start, python):
+    context = certificate(pki, "asking", "IP:127.0.0.1", "authority")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(pki / "authority.pem")
+    pki_files.certificate(pki, "caller", "DNS:gateway.example", "authority", usage="clientAuth")
+    pki_files.certificate(pki, "unknown", "DNS:gateway.example", "stranger", usage="clientAuth")
+    standin = StandIn(KEYS["STANDIN_KEY"], (config.UPSTREAM_NAME,), tls=context).start()
+    for name, answers_it in (("caller", True), ("unknown", False), (None, False)):
+        settings = config.one(standin)
+        endpoint = settings["endpoints"]["standin"]
+        endpoint["ca_file"] = str(pki / "authority.pem")
+        if name:
+            endpoint["client_certificate"] = {"certificate_file": str(pki / f"{name}.pem"), "key_file": str(pki / f"{name}.key")}
+        client = python(start(settings).base_url)
+        if answers_it:
+            assert client.chat.completions.create(**ASK).choices[0].message.content
+        else:
+            with pytest.raises(openai.InternalServerError):
+                client.chat.completions.create(**ASK)
+    assert len(standin.asked()) == 1 and standin.violations == []
+    standin.stop()
+
+
 def test_another_authority_in_the_same_file_is_trusted_after_a_reload(pki, start, python):
     """So a certificate authority is renewed: its file is replaced, and the gateway told."""
     (pki / "changing.pem").write_bytes((pki / "stranger.pem").read_bytes())

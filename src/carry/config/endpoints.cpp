@@ -279,6 +279,9 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     if (!path.empty()) remote.authorities = taken(read_authorities(path), section, "ca_file");
     if (!remote.tls) section.error("ca_file", "the url is http://, which has no certificates");
   }
+  remote.identity = read_identity(section, "client_certificate", folder, errors);
+  if (!remote.tls && !remote.identity.empty())
+    section.error("client_certificate", "the url is http://, which has no certificates");
   endpoint.slots = static_cast<std::uint32_t>(section.integer("slots", kRemoteSlots, {1, 100'000}));
   const Node* models = models_of(section, "gpt-4o: {context: 128000}");
   if (models == nullptr) return;
@@ -352,8 +355,8 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
                     "anthropic or azure)",
                     member.key.substr(0, 64)));
     // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
-    for (const std::string_view key :
-         {"engine", "api", "url", "key", "key_file", "ca_file", "api_version", "issuer", "slots", "timeouts", "models"})
+    for (const std::string_view key : {"engine", "api", "url", "key", "key_file", "ca_file", "client_certificate",
+                                       "api_version", "issuer", "slots", "timeouts", "models"})
       section.optional(key);
     return section.finish();
   }

@@ -108,7 +108,7 @@ probe_interval: 13s
                                      folder);
   EXPECT_EQ(settings.listen.host, "::1");
   EXPECT_EQ(settings.listen.port, 9000);
-  EXPECT_EQ(settings.tls, (ListenTls{read(folder.path / "ca.pem"), read(folder.path / "ca.key")}));
+  EXPECT_EQ(settings.tls, (net::TlsIdentity{read(folder.path / "ca.pem"), read(folder.path / "ca.key")}));
   EXPECT_EQ(settings.shards, 3U);
   const fleet::Place& cloud = settings.fleet.places.at(1);
   EXPECT_EQ(cloud.kind, fleet::PlaceKind::kCloud);

@@ -57,9 +57,9 @@ class SchemaWalk {
       "places": {"here": {"kind": "edge"}},
       "endpoints": {
         "local": {"place": "here", "engine": {"models": {"m": {"file": "model.gguf"}}}, "timeouts": {}},
-        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "timeouts": {}, "models": {"m": {}}},
-        "claude": {"place": "here", "api": "anthropic", "url": "https://a.example", "timeouts": {}, "models": {"m": {}}},
-        "azure": {"place": "here", "api": "azure", "url": "https://z.example", "timeouts": {}, "models": {"m": {}}}},
+        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}},
+        "claude": {"place": "here", "api": "anthropic", "url": "https://a.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}},
+        "azure": {"place": "here", "api": "azure", "url": "https://z.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
       "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "limits": {}, "log": {}})");
@@ -133,9 +133,9 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  // Top, tls, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each, timeouts four
-  // times, key, limits, log.
-  EXPECT_EQ(walk.maps, 19U);
+  // Top, tls, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each, timeouts
+  // four times, a client certificate three times, key, limits, log.
+  EXPECT_EQ(walk.maps, 22U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
   // output of one; connections, streams.
   EXPECT_EQ(walk.ranges, 19U);

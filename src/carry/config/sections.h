@@ -29,6 +29,9 @@ void read_endpoints(document::Section& top, const std::filesystem::path& folder,
 void read_models(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.
 void read_keys(document::Section& top, Settings& settings, document::Errors& errors);
+/// A certificate and its key under `key`; empty where it is absent or cannot be used.
+net::TlsIdentity read_identity(document::Section& parent, std::string_view key, const std::filesystem::path& folder,
+                               document::Errors& errors);
 /// `tls:`; paths from `folder`.
 void read_tls(document::Section& top, const std::filesystem::path& folder, Settings& settings,
               document::Errors& errors);

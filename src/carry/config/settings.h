@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "carry/net/tls.h"
 #include "decide/fleet/fleet.h"
 #include "decide/policy/policy.h"
 
@@ -36,13 +37,6 @@ struct ListenAddress {
 /// "127.0.0.1:8080", "[::1]:8080", "localhost:8080", ":8080" (loopback). kConfig otherwise. "localhost" becomes
 /// 127.0.0.1, an IPv6 host loses its brackets.
 Result<ListenAddress> parse_listen(std::string_view text);
-
-/// What the listener proves itself with: PEM texts that belong together.
-struct ListenTls {
-  std::string certificate;  // our own first, then its chain
-  std::string key;
-  friend bool operator==(const ListenTls&, const ListenTls&) = default;
-};
 
 /// Whether and how the engine's child is confined.
 enum class Sandbox : std::uint8_t { kOn, kOff };
@@ -71,12 +65,13 @@ struct RemoteSettings {
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
-  std::string host_header;  // as it goes into the Host field
-  std::string base_path;    // "/v1", without a last slash
-  std::string key;          // empty: none is sent
-  std::string api_version;  // of Azure's dated API; empty: its v1
-  std::string issuer;       // a name that endpoints share which read each other's signed words; empty: by url and key
-  std::string authorities;  // the PEM certificates of ca_file; empty: the system's
+  std::string host_header;    // as it goes into the Host field
+  std::string base_path;      // "/v1", without a last slash
+  std::string key;            // empty: none is sent
+  std::string api_version;    // of Azure's dated API; empty: its v1
+  std::string issuer;         // a name that endpoints share which read each other's signed words; empty: by url and key
+  std::string authorities;    // the PEM certificates of ca_file; empty: the system's
+  net::TlsIdentity identity;  // for servers that want to know who calls; mostly empty
 };
 
 /// What an endpoint needs beyond the fleet's view of it; same index as fleet.endpoints.
@@ -110,10 +105,10 @@ struct LogSettings {
 
 struct Settings {
   ListenAddress listen;
-  std::optional<ListenTls> tls;  // absent: the listener speaks in clear
-  std::uint32_t shards = 0;      // 0: half the cores, at least 1
-  fleet::Fleet fleet;            // sealed; number 0 (whoever publishes it numbers it)
-  policy::Policy policy;         // sealed
+  std::optional<net::TlsIdentity> tls;  // absent: the listener speaks in clear
+  std::uint32_t shards = 0;             // 0: half the cores, at least 1
+  fleet::Fleet fleet;                   // sealed; number 0 (whoever publishes it numbers it)
+  policy::Policy policy;                // sealed
   std::vector<EndpointSettings> endpoints;
   std::vector<std::string> allowed_hosts;    // beside loopback names
   std::vector<std::string> allowed_origins;  // exact origins

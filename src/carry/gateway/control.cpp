@@ -176,6 +176,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       if (!remote.api_version.empty()) runtime.destination.query = "?api-version=" + remote.api_version;
       runtime.destination.deployments = remote.base_path == "/openai" && remote.api == config::Api::kAzure;
       runtime.destination.authorities = remote.authorities;
+      runtime.destination.identity = remote.identity;
     }
     // The same endpoint keeps its slots: what runs there goes on counting.
     if (old && snapshot_->endpoints[old.value].destination == runtime.destination) {

@@ -42,7 +42,7 @@ void Worker::adopt(const std::shared_ptr<const Snapshot>& snapshot) {
     if (!snapshot_ || snapshot_->settings.tls != snapshot->settings.tls) {
       const auto& tls = snapshot->settings.tls;
       // The configuration was checked with the same two texts.
-      tls_ = tls ? net::TlsServerContext::make(tls->certificate, tls->key).value() : nullptr;
+      tls_ = tls ? net::TlsServerContext::make(*tls).value() : nullptr;
     }
     while (metrics.models.size() < snapshot->series.size()) {
       const SeriesName& name = snapshot->series[metrics.models.size()];

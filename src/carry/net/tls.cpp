@@ -69,6 +69,32 @@ Result<std::vector<Certificate>> read_certificates(std::string_view pem) {
               fmt::format("certificate {} cannot be read: {}", found.size() + 1, reason("it is no X.509 certificate")));
 }
 
+// Shows `identity` to the other side.
+Result<void> use(SSL_CTX* context, const TlsIdentity& identity) {
+  const auto chain = read_certificates(identity.certificate);
+  if (!chain) return std::unexpected(chain.error());
+  if (SSL_CTX_use_certificate(context, chain->front().get()) != 1) {
+    return fail(ErrorCode::kConfig, fmt::format("the certificate cannot be used: {}", reason("it is too weak")));
+  }
+  for (std::size_t i = 1; i < chain->size(); ++i)
+    THALWEG_CHECK(SSL_CTX_add1_chain_cert(context, (*chain)[i].get()) == 1);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+      BIO_new_mem_buf(identity.key.data(), static_cast<int>(identity.key.size())), BIO_free);
+  THALWEG_CHECK(text != nullptr);
+  // Never asks the terminal for a passphrase.
+  const auto no_passphrase = [](char*, int, int, void*) { return -1; };
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(
+      PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr), EVP_PKEY_free);
+  if (pkey == nullptr) {
+    return fail(ErrorCode::kConfig, fmt::format("the private key cannot be read (PEM, without a passphrase): {}",
+                                                reason("it is no private key")));
+  }
+  if (SSL_CTX_use_PrivateKey(context, pkey.get()) != 1) {
+    return fail(ErrorCode::kConfig, fmt::format("the private key is not the certificate's: {}", reason("they differ")));
+  }
+  return {};
+}
+
 // What both sides of ours have in common.
 SSL_CTX* new_context(const SSL_METHOD* method) {
   SSL_CTX* const context = SSL_CTX_new(method);
@@ -119,10 +145,13 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
 }
 
-Result<std::unique_ptr<TlsContext>> TlsContext::make(std::string_view authorities) {
+Result<std::unique_ptr<TlsContext>> TlsContext::make(std::string_view authorities, const TlsIdentity& identity) {
   std::unique_ptr<TlsContext> made(new TlsContext(new_context(TLS_client_method())));
   SSL_CTX* const context = made->context_;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  if (!identity.empty()) {
+    if (auto used = use(context, identity); !used) return std::unexpected(std::move(used.error()));
+  }
   if (authorities.empty()) {
     THALWEG_CHECK(SSL_CTX_set_default_verify_paths(context) ==
                   1);  // remembers where the store is; fails without memory
@@ -167,33 +196,13 @@ TlsServerContext::~TlsServerContext() {
   SSL_CTX_free(context_);
 }
 
-Result<std::unique_ptr<TlsServerContext>> TlsServerContext::make(std::string_view certificate, std::string_view key) {
-  const auto chain = read_certificates(certificate);
-  if (!chain) return std::unexpected(chain.error());
+Result<std::unique_ptr<TlsServerContext>> TlsServerContext::make(const TlsIdentity& identity) {
   std::unique_ptr<TlsServerContext> made(new TlsServerContext(new_context(TLS_server_method())));
   SSL_CTX* const context = made->context_;
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   share_tickets(context);
-  if (SSL_CTX_use_certificate(context, chain->front().get()) != 1) {
-    return fail(ErrorCode::kConfig, fmt::format("the certificate cannot be used: {}", reason("it is too weak")));
-  }
-  for (std::size_t i = 1; i < chain->size(); ++i)
-    THALWEG_CHECK(SSL_CTX_add1_chain_cert(context, (*chain)[i].get()) == 1);
-  const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new_mem_buf(key.data(), static_cast<int>(key.size())),
-                                                       BIO_free);
-  THALWEG_CHECK(text != nullptr);
-  // Never asks the terminal for a passphrase.
-  const auto no_passphrase = [](char*, int, int, void*) { return -1; };
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(
-      PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr), EVP_PKEY_free);
-  if (pkey == nullptr) {
-    return fail(ErrorCode::kConfig, fmt::format("the private key cannot be read (PEM, without a passphrase): {}",
-                                                reason("it is no private key")));
-  }
-  if (SSL_CTX_use_PrivateKey(context, pkey.get()) != 1) {
-    return fail(ErrorCode::kConfig, fmt::format("the private key is not the certificate's: {}", reason("they differ")));
-  }
+  if (auto used = use(context, identity); !used) return std::unexpected(std::move(used.error()));
   return made;
 }
 

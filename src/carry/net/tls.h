@@ -13,13 +13,21 @@ struct ssl_st;
 
 namespace thalweg::net {
 
+/// What a side proves itself with: PEM texts that belong together.
+struct TlsIdentity {
+  std::string certificate;  // its own first, then its chain; empty: none
+  std::string key;          // without a passphrase
+  bool empty() const { return certificate.empty(); }
+  friend bool operator==(const TlsIdentity&, const TlsIdentity&) = default;
+};
+
 /// Verifies servers: TLS 1.2 or newer, chain and host name checked, no way to switch that off. One a shard and set of
 /// authorities (OpenSSL 3.0 contends on a shared one).
 class TlsContext {
  public:
-  /// `authorities`: PEM certificates to trust; empty: the system's store. kConfig when there is no certificate in them,
-  /// or one cannot be read.
-  static Result<std::unique_ptr<TlsContext>> make(std::string_view authorities);
+  /// `authorities`: PEM certificates to trust; empty: the system's store. `identity` is shown to servers that ask for
+  /// one. kConfig when there is no certificate in either, or one cannot be read, or the key is another's.
+  static Result<std::unique_ptr<TlsContext>> make(std::string_view authorities, const TlsIdentity& identity = {});
   /// Trusts the first certificate of a PEM text and no other, whatever host it names: for a server whose certificate is
   /// at hand. kConfig when there is none.
   static Result<std::unique_ptr<TlsContext>> make_pinned(std::string_view certificate);
@@ -39,9 +47,8 @@ class TlsContext {
 /// resumed on any shard of the process.
 class TlsServerContext {
  public:
-  /// `certificate`: PEM, our own first, then its chain. `key`: its private key, PEM, without a passphrase. kConfig says
-  /// what is wrong with them.
-  static Result<std::unique_ptr<TlsServerContext>> make(std::string_view certificate, std::string_view key);
+  /// kConfig says what is wrong with the identity.
+  static Result<std::unique_ptr<TlsServerContext>> make(const TlsIdentity& identity);
   ~TlsServerContext();
   TlsServerContext(const TlsServerContext&) = delete;
   TlsServerContext& operator=(const TlsServerContext&) = delete;

@@ -27,7 +27,7 @@ TEST(TlsContext, SaysWhatIsWrongWithAuthorities) {
 }
 
 std::string fault_of(std::string_view certificate, std::string_view key) {
-  const auto made = TlsServerContext::make(certificate, key);
+  const auto made = TlsServerContext::make({std::string(certificate), std::string(key)});
   return made ? std::string() : made.error().message;
 }
 

@@ -68,7 +68,7 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
     if (!pool) {
       pool = std::make_shared<Pool>();
       if (destination.address.tls) {
-        auto tls = net::TlsContext::make(destination.authorities);
+        auto tls = net::TlsContext::make(destination.authorities, destination.identity);
         if (!tls) return std::unexpected(tls.error());
         pool->tls = std::move(*tls);
       }

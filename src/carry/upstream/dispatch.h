@@ -58,9 +58,10 @@ struct Destination {
   std::string base_path;  // before every path that is not from the root
   std::string key;        // empty: none is sent
   Credentials credentials = Credentials::kBearer;
-  std::string query;         // behind every path, with its question mark; mostly empty
-  bool deployments = false;  // a model is part of the path, not only of the body: deployment_path()
-  std::string authorities;   // PEM; empty: the system's
+  std::string query;          // behind every path, with its question mark; mostly empty
+  bool deployments = false;   // a model is part of the path, not only of the body: deployment_path()
+  std::string authorities;    // PEM; empty: the system's
+  net::TlsIdentity identity;  // empty: none is shown
   Duration idle_limit = kIdleLimit;
   friend bool operator==(const Destination&, const Destination&) = default;
 };
