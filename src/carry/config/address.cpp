@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -171,6 +172,76 @@ Result<Url> parse_url(std::string_view text) {
                 "machine only)");
   }
   return url;
+}
+
+namespace {
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    unsigned char byte = 0;
+    const std::string_view digits = text.substr(i + 1, 2);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    if (error != std::errc() || digits.size() != 2 || end != digits.data() + 2) return std::nullopt;
+    out += static_cast<char>(byte);
+    i += 2;
+  }
+  return out;
+}
+
+std::string base64(std::string_view text) {
+  std::string encoded(text.size() / 3 * 4 + 5, '\0');  // and the NUL that OpenSSL writes
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  encoded.resize(static_cast<std::size_t>(size));
+  return encoded;
+}
+
+}  // namespace
+
+Result<net::Proxy> parse_proxy(std::string_view text) {
+  if (equals_ignoring_case(text.substr(0, 8), "https://"))
+    return fail(ErrorCode::kConfig,
+                "a proxy is spoken to in clear (http://); what goes through it is TLS all the same");
+  if (!equals_ignoring_case(text.substr(0, 7), "http://"))
+    return fail(ErrorCode::kConfig, "a proxy's URL begins with http://, like http://proxy.internal:3128");
+  std::string_view rest = text.substr(7);
+  while (rest.ends_with('/')) rest.remove_suffix(1);
+  net::Proxy proxy;
+  if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
+    const std::string_view user = rest.substr(0, at);
+    if (user.empty() || user.size() > kMaxSecret ||
+        std::ranges::any_of(user, [](char c) { return c <= 0x20 || c >= 0x7F; })) {
+      return fail(ErrorCode::kConfig, "what stands before the @ is no user:password");
+    }
+    const auto decoded = percent_decoded(user);
+    if (!decoded)
+      return fail(ErrorCode::kConfig, "what stands before the @ has a % that no two hexadecimal digits follow");
+    proxy.authorization = "Basic " + base64(*decoded);
+    rest.remove_prefix(at + 1);
+  }
+  const auto parts = split(rest);
+  if (!parts) return std::unexpected(parts.error());
+  if (!is_host(*parts)) return fail(ErrorCode::kConfig, "the proxy's URL has no valid host");
+  const auto port = parts->port ? read_port(*parts->port) : std::nullopt;
+  if (!port || *port == 0)
+    return fail(ErrorCode::kConfig, "the proxy's URL needs a port, like http://proxy.internal:3128");
+  proxy.host = lower(parts->host);
+  proxy.port = *port;
+  return proxy;
+}
+
+bool is_among(std::string_view host, const std::vector<std::string>& names) {
+  return std::ranges::any_of(names, [host](std::string_view name) {
+    if (name.starts_with('.')) name.remove_prefix(1);
+    if (equals_ignoring_case(host, name)) return true;
+    return host.size() > name.size() && host[host.size() - name.size() - 1] == '.' &&
+           equals_ignoring_case(host.substr(host.size() - name.size()), name);
+  });
 }
 
 std::string fault_of_host(std::string_view text) {

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "carry/net/proxy.h"
 
 namespace thalweg::config {
 
@@ -22,6 +24,11 @@ struct Url {
 /// http(s)://host[:port][/path]; no user, query or fragment. kConfig says what is wrong, without repeating what may be
 /// secret.
 Result<Url> parse_url(std::string_view text);
+
+/// http://[user:password@]host:port of a proxy that opens tunnels. kConfig likewise.
+Result<net::Proxy> parse_proxy(std::string_view text);
+/// The host is one of `names`, below one of them, or below one that begins with a dot.
+bool is_among(std::string_view host, const std::vector<std::string>& names);
 
 /// A host as it stands in a Host field: name or address, with or without a port. The reason why it is none, or empty.
 std::string fault_of_host(std::string_view text);

@@ -249,8 +249,8 @@ void read_azure(Section& section, RemoteSettings& remote) {
   remote.base_path = dated ? "/openai" : kV1;
 }
 
-void read_remote(Section& section, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
-                 EndpointSettings& carried, Errors& errors) {
+void read_remote(Section& section, const std::filesystem::path& folder, const Settings& settings,
+                 fleet::Endpoint& endpoint, EndpointSettings& carried, Errors& errors) {
   static constexpr std::array<std::string_view, 3> kApis = {"openai", "anthropic", "azure"};
   RemoteSettings& remote = carried.remote.emplace();
   remote.api = static_cast<Api>(section.one_of("api", 0, kApis));
@@ -279,6 +279,7 @@ void read_remote(Section& section, const std::filesystem::path& folder, fleet::E
     if (!path.empty()) remote.authorities = taken(read_authorities(path), section, "ca_file");
     if (!remote.tls) section.error("ca_file", "the url is http://, which has no certificates");
   }
+  read_proxy(section, settings, remote);
   remote.identity = read_identity(section, "client_certificate", folder, errors);
   if (!remote.tls && !remote.identity.empty())
     section.error("client_certificate", "the url is http://, which has no certificates");
@@ -347,7 +348,7 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
     if (const Node* engine = section.optional("engine"))
       read_engine(section, *engine, folder, endpoint, carried, errors);
   } else if (has_api) {
-    read_remote(section, folder, endpoint, carried, errors);
+    read_remote(section, folder, settings, endpoint, carried, errors);
   } else if (is_map) {
     errors.add(
         member.key_position,

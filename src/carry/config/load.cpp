@@ -64,6 +64,7 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
     read_tls(top, folder, settings, errors);
     settings.shards = static_cast<std::uint32_t>(top.integer("shards", settings.shards, {0, 256}));
     read_places(top, settings, errors);
+    read_proxy(top, settings, errors);
     read_endpoints(top, folder, settings, errors);
     read_models(top, settings, errors);
     read_keys(top, settings, errors);

@@ -62,7 +62,7 @@ class SchemaWalk {
         "azure": {"place": "here", "api": "azure", "url": "https://z.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
-      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "limits": {}, "log": {}})");
+      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "proxy": {"url": "http://p.example:1"}, "limits": {}, "log": {}})");
   }
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
@@ -133,9 +133,9 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  // Top, tls, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each, timeouts
-  // four times, a client certificate three times, key, limits, log.
-  EXPECT_EQ(walk.maps, 22U);
+  // Top, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each,
+  // timeouts four times, a client certificate three times, key, limits, log.
+  EXPECT_EQ(walk.maps, 23U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
   // output of one; connections, streams.
   EXPECT_EQ(walk.ranges, 19U);
@@ -151,6 +151,7 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   EXPECT_EQ(most("/properties/keys/items/properties/models/maxItems"), kMaxModels);
   EXPECT_EQ(most("/properties/allow_hosts/maxItems"), kMaxAllowed);
   EXPECT_EQ(most("/properties/allow_origins/maxItems"), kMaxAllowed);
+  EXPECT_EQ(most("/$defs/proxy/properties/no_proxy/maxItems"), kMaxAllowed);
   EXPECT_EQ(most("/$defs/engine_endpoint/properties/engine/properties/arguments/maxItems"), kMaxArguments);
   EXPECT_EQ(most("/$defs/remote_endpoint/properties/models/maxProperties"), fleet::kMaxModelsPerEndpoint);
 }

@@ -32,6 +32,10 @@ void read_keys(document::Section& top, Settings& settings, document::Errors& err
 /// A certificate and its key under `key`; empty where it is absent or cannot be used.
 net::TlsIdentity read_identity(document::Section& parent, std::string_view key, const std::filesystem::path& folder,
                                document::Errors& errors);
+/// `proxy:`.
+void read_proxy(document::Section& top, Settings& settings, document::Errors& errors);
+/// An endpoint's own `proxy:`, else the one of all that is meant for its host.
+void read_proxy(document::Section& endpoint, const Settings& settings, RemoteSettings& remote);
 /// `tls:`; paths from `folder`.
 void read_tls(document::Section& top, const std::filesystem::path& folder, Settings& settings,
               document::Errors& errors);

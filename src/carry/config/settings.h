@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "carry/net/proxy.h"
 #include "carry/net/tls.h"
 #include "decide/fleet/fleet.h"
 #include "decide/policy/policy.h"
@@ -71,6 +72,7 @@ struct RemoteSettings {
   std::string api_version;    // of Azure's dated API; empty: its v1
   std::string issuer;         // a name that endpoints share which read each other's signed words; empty: by url and key
   std::string authorities;    // the PEM certificates of ca_file; empty: the system's
+  net::Proxy proxy;           // mostly none
   net::TlsIdentity identity;  // for servers that want to know who calls; mostly empty
 };
 
@@ -109,6 +111,8 @@ struct Settings {
   std::uint32_t shards = 0;             // 0: half the cores, at least 1
   fleet::Fleet fleet;                   // sealed; number 0 (whoever publishes it numbers it)
   policy::Policy policy;                // sealed
+  net::Proxy proxy;                     // for endpoints beyond this machine that have none of their own
+  std::vector<std::string> no_proxy;    // hosts that are reached without it
   std::vector<EndpointSettings> endpoints;
   std::vector<std::string> allowed_hosts;    // beside loopback names
   std::vector<std::string> allowed_origins;  // exact origins

@@ -168,7 +168,8 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       prepared.engines[endpoint.name] = std::move(*engine);
     } else {
       const config::RemoteSettings& remote = *own.remote;
-      runtime.destination.address = {.host = remote.host, .port = remote.port, .path = {}, .tls = remote.tls};
+      runtime.destination.address = {
+          .host = remote.host, .port = remote.port, .path = {}, .tls = remote.tls, .proxy = remote.proxy};
       runtime.destination.host_header = remote.host_header;
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;

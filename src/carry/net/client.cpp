@@ -1,16 +1,51 @@
 #include "carry/net/client.h"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <cstring>
 #include <utility>
 
 namespace thalweg::net {
+
+namespace {
+
+constexpr int kNoHttp = -1;
+
+// A proxy's refusal, its status as the code.
+class ProxyErrors final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "proxy"; }
+  std::string message(int status) const override {
+    return status == kNoHttp ? std::string("the proxy's answer is no HTTP")
+                             : fmt::format("the proxy refused the tunnel with status {}", status);
+  }
+};
+
+std::error_code proxy_error(int status) {
+  static const ProxyErrors errors;
+  return {status, errors};
+}
+
+// The status of an answer's first line, 0 if it is none.
+int status_of(std::string_view answer) {
+  constexpr std::size_t kStatus = 9;  // behind "HTTP/1.1 "
+  if (!answer.starts_with("HTTP/1.") || answer.size() < kStatus + 3) return 0;
+  int status = 0;
+  for (const char digit : answer.substr(kStatus, 3)) {
+    if (digit < '0' || digit > '9') return 0;
+    status = status * 10 + (digit - '0');
+  }
+  return status;
+}
+
+}  // namespace
 
 void ClientStream::close() {
   phase_ = Phase::kIdle;
@@ -25,6 +60,18 @@ void ClientStream::connect(const Address& address, const TlsContext* tls) {
   close();
   tls_ = address.tls ? tls : nullptr;
   host_ = address.host;
+  tunnels_ = !address.proxy.host.empty();
+  if (tunnels_) {
+    const bool ipv6 = address.host.find(':') != std::string::npos;
+    const std::string server = fmt::format("{}{}{}:{}", ipv6 ? "[" : "", address.host, ipv6 ? "]" : "", address.port);
+    ask_ = fmt::format("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n", server);
+    if (!address.proxy.authorization.empty())
+      ask_ += fmt::format("Proxy-Authorization: {}\r\n", address.proxy.authorization);
+    ask_ += "\r\n";
+    answer_.clear();
+  }
+  const std::string& dialled = tunnels_ ? address.proxy.host : address.host;
+  const std::uint16_t port = tunnels_ ? address.proxy.port : address.port;
   next_candidate_ = 0;
   candidates_.clear();
   phase_ = Phase::kConnecting;
@@ -38,10 +85,10 @@ void ClientStream::connect(const Address& address, const TlsContext* tls) {
     std::memcpy(&candidate.storage, &name, sizeof name);
     candidates_.push_back(candidate);
   } else {
-    candidates_ = numeric_address(address.host, address.port);
+    candidates_ = numeric_address(dialled, port);
   }
   if (!candidates_.empty()) return try_next({});
-  lookup_.emplace(loop(), address.host, address.port, [this](std::vector<SocketAddress> found, std::error_code error) {
+  lookup_.emplace(loop(), dialled, port, [this](std::vector<SocketAddress> found, std::error_code error) {
     candidates_ = std::move(found);
     try_next(error);
   });
@@ -104,6 +151,10 @@ void ClientStream::on_events(std::uint32_t events) {
       }
       return;
     }
+    case Phase::kTunnelling:
+      note_hang_up(events);
+      tunnel();
+      return;
     case Phase::kHandshaking:
       note_hang_up(events);
       shake_hands();
@@ -119,6 +170,43 @@ void ClientStream::on_events(std::uint32_t events) {
 
 void ClientStream::connected() {
   candidate_timer_.stop();
+  if (!tunnels_) return begin_tls();
+  phase_ = Phase::kTunnelling;
+  tunnel();
+}
+
+// Asks for the tunnel and reads the proxy's answer: to the end of its head, behind which nothing may come, since the
+// server speaks only when it was spoken to.
+void ClientStream::tunnel() {
+  while (!ask_.empty()) {
+    const ssize_t sent = ::send(socket().handle(), ask_.data(), ask_.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return;
+    if (sent < 0) return finish({errno, std::system_category()});
+    ask_.erase(0, static_cast<std::size_t>(sent));
+  }
+  char part[1024];
+  for (;;) {
+    const ssize_t got = ::recv(socket().handle(), part, sizeof part, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got < 0) return finish({errno, std::system_category()});
+    if (got == 0) return finish(std::make_error_code(std::errc::connection_reset));
+    answer_.append(part, static_cast<std::size_t>(got));
+    if (answer_.size() > kMaxTunnelHead) return finish(proxy_error(kNoHttp));
+    if (answer_.find("\r\n\r\n") != std::string::npos) return tunnelled();
+  }
+}
+
+void ClientStream::tunnelled() {
+  const int status = status_of(answer_);
+  const bool whole = answer_.ends_with("\r\n\r\n") && answer_.find("\r\n\r\n") == answer_.size() - 4;
+  if (status < 200 || status > 299) return finish(proxy_error(status == 0 ? kNoHttp : status));
+  if (!whole) return finish(proxy_error(kNoHttp));
+  begin_tls();
+}
+
+void ClientStream::begin_tls() {
   if (tls_ == nullptr) {
     phase_ = Phase::kReady;
     owner_.on_connected({});

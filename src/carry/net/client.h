@@ -7,11 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "carry/net/proxy.h"
 #include "carry/net/resolver.h"
 #include "carry/net/stream.h"
 #include "carry/net/tls.h"
 
 namespace thalweg::net {
+
+inline constexpr std::size_t kMaxTunnelHead = 8 * 1024;  // of a proxy's answer
 
 /// Where to connect. A path means a UNIX socket.
 struct Address {
@@ -19,6 +22,7 @@ struct Address {
   std::uint16_t port = 0;
   std::string path;
   bool tls = false;
+  Proxy proxy = {};
   friend bool operator==(const Address&, const Address&) = default;
 };
 
@@ -43,10 +47,13 @@ class ClientStream final : public Stream, private TimerOwner {
   void close();
 
  private:
-  enum class Phase : std::uint8_t { kIdle, kConnecting, kFailed, kHandshaking, kReady };
+  enum class Phase : std::uint8_t { kIdle, kConnecting, kTunnelling, kFailed, kHandshaking, kReady };
   void on_events(std::uint32_t events) override;
   void try_next(std::error_code last);
   void connected();
+  void tunnel();
+  void tunnelled();
+  void begin_tls();
   void shake_hands();
   void finish(std::error_code error);
   void on_timer(std::uint32_t tag) override;
@@ -60,6 +67,9 @@ class ClientStream final : public Stream, private TimerOwner {
   std::error_code error_;
   Timer candidate_timer_;
   Phase phase_ = Phase::kIdle;
+  std::string ask_;  // of a proxy: what is left to be sent
+  std::string answer_;
+  bool tunnels_ = false;
 };
 
 }  // namespace thalweg::net
