@@ -244,7 +244,8 @@ void Exchange::ask() {
     decision_hash_ = decision.hash();
     if (decision.outcome() == placement::Outcome::kDeny) {
       denial_ = placement::denial_sentence(decision, question_, world);
-      if (decision.denial() == ErrorCode::kUnsupported && decision.rejects_as(placement::Rejection::kNotCarried)) {
+      if (decision.denial() == ErrorCode::kUnsupported && decision.rejects_as(placement::Rejection::kNotCarried) &&
+          !caller_.not_carried().empty()) {
         denial_ += fmt::format(" ({})", caller_.not_carried());
         denial_parameter_ = caller_.not_carried_parameter();
       }

@@ -24,8 +24,12 @@ void add_config(CLI::App& app, int& exit_code) {
       exit_code = 2;
       return;
     }
-    fmt::print("{}: ok: {} places, {} endpoints, {} models, {} keys\n", *file, settings->fleet.places.size(),
-               settings->fleet.endpoints.size(), settings->fleet.models.size(), settings->policy.keys.size());
+    const auto counted = [](std::size_t count, std::string_view what) {
+      return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+    };
+    fmt::print("{}: ok: {}, {}, {}, {}\n", *file, counted(settings->fleet.places.size(), "place"),
+               counted(settings->fleet.endpoints.size(), "endpoint"), counted(settings->fleet.models.size(), "model"),
+               counted(settings->policy.keys.size(), "key"));
     exit_code = 0;
   });
   CLI::App* schema = config->add_subcommand("schema", "Print the JSON Schema of the file, for editors");

@@ -114,7 +114,7 @@ int dry_run(const Flags& flags) {
   std::string text =
       flags.json ? placement::explain_json(decision, question, world) : placement::explain(decision, question, world);
   if (!text.ends_with('\n')) text += '\n';
-  if (!flags.json && decision.rejects_as(placement::Rejection::kNotCarried))
+  if (!flags.json && decision.rejects_as(placement::Rejection::kNotCarried) && !caller.not_carried().empty())
     text += fmt::format("not carried: {}\n", caller.not_carried());
   fmt::print("{}", text);
   return decision.outcome() == placement::Outcome::kDeny ? 1 : 0;
