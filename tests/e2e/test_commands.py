@@ -29,7 +29,7 @@ def test_the_line_of_a_new_key_says_its_id_and_tenant_to_the_configuration(folde
     file = folder / "new.yaml"
     file.write_text((folder / "open.yaml").read_text() + f"keys:\n{line}\n")
     checked = command("config", "check", str(file))
-    assert checked.returncode == 0 and b"1 keys" in checked.stdout, checked.stderr
+    assert checked.returncode == 0 and b"1 key" in checked.stdout, checked.stderr
     # YAML readers that guess types, such as an editor's, must see text too. A flow map of quoted values is JSON but for its names.
     entry = dict(part.split(": ", 1) for part in line.strip().removeprefix("- {").removesuffix("}").split(", "))
     assert json.loads(entry["id"]) == id and json.loads(entry["tenant"]) == tenant and len(json.loads(entry["sha256"])) == 64
