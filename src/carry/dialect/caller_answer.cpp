@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "carry/dialect/caller_errors.h"
 #include "carry/http/message.h"
 #include "carry/json/tree.h"
 
@@ -11,59 +12,120 @@ using fleet::EndpointKind;
 using inference::Surface;
 
 void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Request& request,
-                         std::string_view shown_model, std::string_view id, std::int64_t created) {
+                         std::string_view shown_model, std::string_view id, std::int64_t created,
+                         std::string_view echo) {
+  surface_ = surface;
   counts_ = surface == Surface::kAnthropicCountTokens;
   from_anthropic_ = kind == EndpointKind::kAnthropic;
-  to_messages_ = !from_anthropic_ && inference::speaks_messages(surface);
   streams_ = request.delivery == inference::Delivery::kStream;
   read_whole_ = false;
+  const bool messages = inference::speaks_messages(surface);
+  to_ = surface == Surface::kOpenAiResponses ? To::kResponses
+        : messages && !from_anthropic_       ? To::kMessages
+                                             : To::kAsItIs;
   if (from_anthropic_) {
     if (!anthropic_) anthropic_ = std::make_unique<AnthropicAnswer>();
-    anthropic_->begin(
-        request, shown_model, id, created,
-        inference::speaks_messages(surface) ? AnthropicAnswer::Form::kMessages : AnthropicAnswer::Form::kChat);
-    return;
+    anthropic_->begin(request, shown_model, id, created,
+                      messages ? AnthropicAnswer::Form::kMessages : AnthropicAnswer::Form::kChat);
+  } else {
+    openai_.begin(request, shown_model, !streams_);
   }
-  openai_.begin(request, shown_model, !streams_);
-  if (!to_messages_) return;
-  if (!messages_) messages_ = std::make_unique<MessagesAnswer>();
-  messages_->begin(id, shown_model);
+  if (to_ == To::kMessages) {
+    if (!messages_) messages_ = std::make_unique<MessagesAnswer>();
+    messages_->begin(id, shown_model);
+  } else if (to_ == To::kResponses) {
+    if (!responses_) responses_ = std::make_unique<ResponsesAnswer>();
+    responses_->begin(id, shown_model, created, echo);
+  }
 }
 
 void CallerAnswer::forget() {
   constexpr std::size_t kKeptCapacity = 16 * 1024;
   openai_.forget();
   if (anthropic_) anthropic_->forget();
-  if (written_.capacity() > kKeptCapacity) std::string().swap(written_);
+  if (responses_) responses_->forget();
+  for (std::string* text : {&written_, &chunks_}) {
+    if (text->capacity() > kKeptCapacity) std::string().swap(*text);
+  }
   whole_.clear();
 }
 
 Result<ReadFrame> CallerAnswer::read_frame(const http::SseFrame& frame, std::string& out) {
-  if (from_anthropic_) return anthropic_->read_frame(frame, out);
+  if (from_anthropic_) return to_ == To::kAsItIs ? anthropic_->read_frame(frame, out) : read_anthropic(frame, out);
   auto read = openai_.read_frame(frame, out);
-  if (!to_messages_ || !streams_ || !read || read->withheld || read->facts.error || !frame.has_data) return read;
+  if (to_ == To::kAsItIs || !streams_ || !read || read->withheld || read->facts.error || !frame.has_data) return read;
   out.clear();  // a chat's frame: it becomes events
   if (read->facts.terminator) {
-    messages_->finish(openai_.usage(), out);
-  } else if (auto written = messages_->add_chunk(frame.data, out); !written) {
+    finish(out);
+  } else if (auto written = add_chunk(frame.data, out); !written) {
     return std::unexpected(std::move(written.error()));
   }
   return read;
 }
 
+// Through chat completions: the chunks that an event becomes are read as an endpoint's would be.
+Result<ReadFrame> CallerAnswer::read_anthropic(const http::SseFrame& frame, std::string& out) {
+  constexpr std::string_view kData = "data: ";
+  chunks_.clear();
+  auto read = anthropic_->read_frame(frame, chunks_);
+  if (!read || read->facts.error) return read;
+  if (!frame.has_data) {
+    out += chunks_;
+    return read;
+  }
+  const std::size_t before = out.size();
+  const std::size_t size = chunks_.size();
+  chunks_.append(http::kPadding, '\0');
+  const std::string_view chunks = std::string_view(chunks_).substr(0, size);
+  for (std::size_t at = 0; at < size;) {
+    const std::size_t end = chunks.find("\n\n", at);
+    const std::string_view data = chunks.substr(at + kData.size(), end - at - kData.size());
+    if (data == "[DONE]") {
+      finish(out);
+    } else if (auto written = add_chunk(data, out); !written) {
+      return std::unexpected(std::move(written.error()));
+    }
+    at = end + 2;
+  }
+  read->withheld = out.size() == before;
+  return read;
+}
+
+Result<void> CallerAnswer::add_chunk(std::string_view chunk, std::string& out) {
+  return to_ == To::kMessages ? messages_->add_chunk(chunk, out) : responses_->add_chunk(chunk, out);
+}
+
 void CallerAnswer::finish(std::string& out) {
+  if (to_ == To::kMessages) return messages_->finish(usage(), out);
+  if (to_ == To::kResponses) return responses_->finish(usage(), out);
   if (from_anthropic_) return anthropic_->finish(out);
-  if (to_messages_) return messages_->finish(openai_.usage(), out);
   out += kEndMark;
+}
+
+void CallerAnswer::write_error(const Error& error, bool of_endpoint, std::string_view request_id, std::string& out) {
+  if (to_ == To::kResponses) return responses_->write_error(error, out);
+  if (of_endpoint && from_anthropic_ && !anthropic_->error_frame().empty()) {
+    out += anthropic_->error_frame();
+  } else {
+    out += error_frame(surface_, error, request_id);
+  }
 }
 
 Result<inference::FrameFacts> CallerAnswer::read_whole(std::string_view body) {
   read_whole_ = true;
   if (counts_) return read_count(body);
-  if (from_anthropic_) return anthropic_->read_whole(body);
-  auto facts = openai_.read_whole(body);
-  if (!facts || facts->error || !to_messages_) return facts;
-  if (auto written = write_message(body); !written) return std::unexpected(std::move(written.error()));
+  auto facts = from_anthropic_ ? anthropic_->read_whole(body) : openai_.read_whole(body);
+  if (!facts || facts->error || to_ == To::kAsItIs) return facts;
+  Result<void> written;
+  if (from_anthropic_) {
+    chunks_ = anthropic_->whole().joined();
+    const std::size_t size = chunks_.size();
+    chunks_.append(http::kPadding, '\0');
+    written = write_whole(std::string_view(chunks_).substr(0, size));
+  } else {
+    written = write_whole(body);
+  }
+  if (!written) return std::unexpected(std::move(written.error()));
   return facts;
 }
 
@@ -77,9 +139,11 @@ Result<inference::FrameFacts> CallerAnswer::read_count(std::string_view body) {
   return inference::FrameFacts{.finish = true};
 }
 
-Result<void> CallerAnswer::write_message(std::string_view answer) {
+Result<void> CallerAnswer::write_whole(std::string_view answer) {
   std::string message;
-  if (auto written = messages_->write_whole(answer, openai_.usage(), message); !written) return written;
+  auto written = to_ == To::kMessages ? messages_->write_whole(answer, usage(), message)
+                                      : responses_->write_whole(answer, usage(), message);
+  if (!written) return written;
   written_ = std::move(message);
   whole_.clear();
   whole_.add(written_);
@@ -88,14 +152,14 @@ Result<void> CallerAnswer::write_message(std::string_view answer) {
 
 Result<const json::SlicedBody*> CallerAnswer::whole() {
   if (counts_) return &whole_;
-  if (from_anthropic_) return &anthropic_->whole();
-  if (read_whole_) return to_messages_ ? &whole_ : &openai_.whole();
+  if (from_anthropic_) return to_ == To::kAsItIs ? &anthropic_->whole() : &whole_;
+  if (read_whole_) return to_ == To::kAsItIs ? &openai_.whole() : &whole_;
   auto folded = openai_.fold();
   if (!folded) return std::unexpected(std::move(folded.error()));
-  if (to_messages_) {
+  if (to_ != To::kAsItIs) {
     const std::size_t size = folded->size();
     folded->append(http::kPadding, '\0');
-    if (auto written = write_message(std::string_view(*folded).substr(0, size)); !written)
+    if (auto written = write_whole(std::string_view(*folded).substr(0, size)); !written)
       return std::unexpected(std::move(written.error()));
     return &whole_;
   }

@@ -12,6 +12,7 @@
 #include "carry/dialect/messages_answer.h"
 #include "carry/dialect/openai.h"
 #include "carry/dialect/read_frame.h"
+#include "carry/dialect/responses_answer.h"
 #include "decide/fleet/fleet.h"
 
 namespace thalweg::dialect {
@@ -20,9 +21,10 @@ namespace thalweg::dialect {
 class CallerAnswer {
  public:
   /// `request` as its features were read, `surface` as it came. `shown_model` is the name that answers carry (kept by
-  /// view: must outlive the answer); `id` letters and digits; `created` in seconds of UTC.
+  /// view: must outlive the answer); `id` letters and digits; `created` in seconds of UTC; `echo` is
+  /// CallerRequest::echo(), kept by view likewise.
   void begin(inference::Surface surface, fleet::EndpointKind kind, const inference::Request& request,
-             std::string_view shown_model, std::string_view id, std::int64_t created);
+             std::string_view shown_model, std::string_view id, std::int64_t created, std::string_view echo);
   /// Gives back the memory that a large answer took.
   void forget();
 
@@ -46,22 +48,32 @@ class CallerAnswer {
   Duration prefill_time() const { return from_anthropic_ ? Duration{} : openai_.prefill_time(); }
   /// An error's sentence as the endpoint wrote it, empty if none.
   std::string_view error_message() const;
-  /// An error event of a stream that the caller may have as it is; empty if none.
-  std::string_view error_frame() const { return from_anthropic_ ? anthropic_->error_frame() : std::string_view(); }
+  /// Appends what ends the caller's stream for an error: of ours, or as an endpoint of the caller's own dialect wrote
+  /// it.
+  void write_error(const Error& error, bool of_endpoint, std::string_view request_id, std::string& out);
+  /// Bytes kept of a stream for the events that will close it.
+  std::size_t held() const { return to_ == To::kResponses ? responses_->held() : 0; }
 
  private:
-  Result<void> write_message(std::string_view answer);
+  enum class To : std::uint8_t { kAsItIs, kMessages, kResponses };  // what a chat completion becomes
+
+  Result<void> add_chunk(std::string_view chunk, std::string& out);
+  Result<ReadFrame> read_anthropic(const http::SseFrame& frame, std::string& out);
+  Result<void> write_whole(std::string_view answer);
   Result<inference::FrameFacts> read_count(std::string_view body);
 
   bool counts_ = false;
   bool from_anthropic_ = false;
-  bool to_messages_ = false;  // from chat completions
-  bool streams_ = false;      // to the caller
+  To to_ = To::kAsItIs;
+  inference::Surface surface_ = inference::Surface::kOpenAiChat;
+  bool streams_ = false;  // to the caller
   bool read_whole_ = false;
   OpenAiAnswer openai_;
   std::unique_ptr<MessagesAnswer> messages_;    // made when first needed
+  std::unique_ptr<ResponsesAnswer> responses_;  // likewise
   std::unique_ptr<AnthropicAnswer> anthropic_;  // likewise
   std::string written_;
+  std::string chunks_;  // of a chat, on their way from an endpoint's dialect to the caller's
   json::SlicedBody whole_;
 };
 

@@ -5,22 +5,34 @@ namespace thalweg::dialect {
 using fleet::EndpointKind;
 using inference::Surface;
 
+Result<void> CallerRequest::translate(std::string_view body) {
+  if (speaks_messages()) {
+    if (!messages_) messages_ = std::make_unique<MessagesRequest>();
+    from_caller_ = messages_.get();
+    auto done = messages_->translate(body, counts() ? MessagesRequest::For::kCounting : MessagesRequest::For::kAnswer);
+    body_ = messages_->chat();
+    return done;
+  }
+  if (!responses_) responses_ = std::make_unique<ResponsesRequest>();
+  from_caller_ = responses_.get();
+  auto done = responses_->translate(body);
+  body_ = responses_->chat();
+  return done;
+}
+
 Result<void> CallerRequest::parse(Surface surface, std::string_view body) {
   surface_ = surface;
   body_ = body;
+  from_caller_ = nullptr;
   wrote_anthropic_ = false;
   fault_parameter_ = {};
-  if (speaks_messages()) {
-    if (!messages_) messages_ = std::make_unique<MessagesRequest>();
-    if (auto translated =
-            messages_->translate(body, counts() ? MessagesRequest::For::kCounting : MessagesRequest::For::kAnswer);
-        !translated) {
-      fault_parameter_ = messages_->fault_parameter();
-      return translated;
+  if (is_written_anew(surface)) {
+    if (auto done = translate(body); !done) {
+      fault_parameter_ = from_caller_->fault_parameter();
+      return done;
     }
-    body_ = messages_->chat();
   }
-  auto parsed = chat_.parse(speaks_messages() ? Surface::kOpenAiChat : surface, body_);
+  auto parsed = chat_.parse(from_caller_ != nullptr ? Surface::kOpenAiChat : surface, body_);
   if (!parsed) fault_parameter_ = chat_.fault_parameter();
   return parsed;
 }
@@ -29,16 +41,14 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.take_features(chat_.request());
   question.surface = surface_;
   question.carried_by = {};
-  question.bound_elsewhere = speaks_messages() && messages_->bound();
-  if (counts()) {
-    // The engine reads such a request itself; what it would be told is what a chat completion can say.
-    if (messages_->not_carried().empty()) question.carried_by = {EndpointKind::kEngine};
-  } else if (!speaks_messages() || messages_->not_carried().empty()) {
-    question.carried_by = {EndpointKind::kEngine, EndpointKind::kOpenAi};
-  }
+  question.bound_elsewhere = (speaks_messages() && messages_->bound()) || (speaks_responses() && responses_->bound());
+  const bool in_chat = from_caller_ == nullptr || from_caller_->not_carried().empty();
+  // The engine counts the tokens of a Messages request itself; what it is told is what a chat completion can say.
+  if (in_chat) question.carried_by.add(EndpointKind::kEngine);
+  if (in_chat && !counts()) question.carried_by.add(EndpointKind::kOpenAi);
   if (speaks_messages()) {
     question.carried_by.add(EndpointKind::kAnthropic);
-  } else if (surface_ == Surface::kOpenAiChat && kinds.has(EndpointKind::kAnthropic)) {
+  } else if (in_chat && chat_.request().surface == Surface::kOpenAiChat && kinds.has(EndpointKind::kAnthropic)) {
     if (!wrote_anthropic_) {
       if (!anthropic_) anthropic_ = std::make_unique<AnthropicRequest>();
       anthropic_->translate(body_);
@@ -48,21 +58,24 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   }
 }
 
+const Translation* CallerRequest::at_fault() const {
+  if (from_caller_ != nullptr && !from_caller_->not_carried().empty()) return from_caller_;
+  return wrote_anthropic_ ? anthropic_.get() : nullptr;
+}
+
 std::string_view CallerRequest::not_carried() const {
   constexpr std::string_view kNoCounting = "count_tokens: an OpenAI-compatible server has nothing that counts tokens";
-  if (counts() && messages_->not_carried().empty()) return kNoCounting;
-  if (speaks_messages()) return messages_->not_carried();
-  return wrote_anthropic_ ? anthropic_->not_carried() : std::string_view();
+  if (const Translation* translation = at_fault()) return translation->not_carried();
+  return counts() ? kNoCounting : std::string_view();
 }
 
 std::string_view CallerRequest::not_carried_parameter() const {
-  if (speaks_messages()) return messages_->not_carried_parameter();
-  return wrote_anthropic_ ? anthropic_->not_carried_parameter() : std::string_view();
+  const Translation* translation = at_fault();
+  return translation != nullptr ? translation->not_carried_parameter() : std::string_view();
 }
 
 std::size_t CallerRequest::bytes_written() const {
-  if (speaks_messages()) return messages_->chat().size();
-  return wrote_anthropic_ ? anthropic_->size() : 0;
+  return (from_caller_ != nullptr ? body_.size() : 0) + (wrote_anthropic_ ? anthropic_->size() : 0);
 }
 
 const json::SlicedBody& CallerRequest::body_for(EndpointKind kind, const fleet::EndpointModel& model,
@@ -86,15 +99,20 @@ std::string_view CallerRequest::path_for(EndpointKind kind) const {
   }
 }
 
-std::string_view CallerRequest::dropped(EndpointKind kind) const {
-  if (speaks_messages())
-    return kind == EndpointKind::kAnthropic || counts() ? std::string_view() : messages_->dropped();
-  return kind == EndpointKind::kAnthropic && wrote_anthropic_ ? anthropic_->dropped() : std::string_view();
+std::string CallerRequest::dropped(EndpointKind kind) const {
+  const bool to_anthropic = kind == EndpointKind::kAnthropic;
+  std::string hints;
+  if (from_caller_ != nullptr && !counts() && !(to_anthropic && speaks_messages())) hints = from_caller_->dropped();
+  if (!to_anthropic || !wrote_anthropic_ || anthropic_->dropped().empty()) return hints;
+  if (!hints.empty()) hints += ", ";
+  return hints += anthropic_->dropped();
 }
 
 void CallerRequest::forget() {
   if (messages_) messages_->forget();
+  if (responses_) responses_->forget();
   if (anthropic_) anthropic_->forget();
+  from_caller_ = nullptr;
   wrote_anthropic_ = false;
   body_ = fault_parameter_ = {};
 }

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "carry/dialect/anthropic_request.h"
 #include "carry/dialect/messages_request.h"
 #include "carry/dialect/openai.h"
+#include "carry/dialect/responses_request.h"
 #include "decide/fleet/fleet.h"
 #include "decide/placement/place.h"
 #include "decide/placement/question.h"
@@ -20,7 +22,9 @@ namespace thalweg::dialect {
 class CallerRequest {
  public:
   /// A request of that surface is written anew before it is read, and takes about its size in memory once more.
-  static bool is_written_anew(inference::Surface surface) { return inference::speaks_messages(surface); }
+  static bool is_written_anew(inference::Surface surface) {
+    return inference::speaks_messages(surface) || surface == inference::Surface::kOpenAiResponses;
+  }
 
   /// Reads `body` (http::kPadding readable bytes behind it, which stays as long as this is asked). kInvalidRequest as
   /// OpenAiRequest::parse and MessagesRequest::translate.
@@ -43,20 +47,29 @@ class CallerRequest {
                                    const placement::Obligations& obligations);
   /// The path behind the endpoint's base: "/chat/completions".
   std::string_view path_for(fleet::EndpointKind kind) const;
+  /// What every answer to a Responses request says back of it; until the next parse().
+  std::string_view echo() const { return speaks_responses() ? responses_->echo() : std::string_view(); }
   /// The hints that an endpoint of that kind is not told, "seed, user"; may be empty.
-  std::string_view dropped(fleet::EndpointKind kind) const;
+  std::string dropped(fleet::EndpointKind kind) const;
 
   /// Gives back the memory that a large request took.
   void forget();
 
  private:
+  /// From the caller's dialect into the hub's.
+  Result<void> translate(std::string_view body);
+  /// The translation that left something out; null where all went over.
+  const Translation* at_fault() const;
+  bool speaks_responses() const { return surface_ == inference::Surface::kOpenAiResponses; }
   bool speaks_messages() const { return inference::speaks_messages(surface_); }
   bool counts() const { return surface_ == inference::Surface::kAnthropicCountTokens; }
 
   inference::Surface surface_ = inference::Surface::kOpenAiChat;
   OpenAiRequest chat_;                           // the caller's own, or what was written for it
   std::unique_ptr<MessagesRequest> messages_;    // made with the first such request
+  std::unique_ptr<ResponsesRequest> responses_;  // likewise
   std::unique_ptr<AnthropicRequest> anthropic_;  // likewise
+  const Translation* from_caller_ = nullptr;     // of the two, the one that wrote body_; null: it is the caller's own
   std::string_view body_;                        // the chat completion
   std::string_view fault_parameter_;
   bool wrote_anthropic_ = false;

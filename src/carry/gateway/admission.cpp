@@ -18,9 +18,10 @@ struct KnownPath {
   http::Method method;
   Route route;
 };
-constexpr std::array<KnownPath, 9> kPaths = {{
+constexpr std::array<KnownPath, 10> kPaths = {{
     {"/v1/chat/completions", http::Method::kPost, Route::kChat},
     {"/v1/completions", http::Method::kPost, Route::kCompletions},
+    {"/v1/responses", http::Method::kPost, Route::kResponses},
     {"/v1/messages", http::Method::kPost, Route::kMessages},
     {"/v1/messages/count_tokens", http::Method::kPost, Route::kCountTokens},
     {"/v1/embeddings", http::Method::kPost, Route::kEmbeddings},

@@ -16,6 +16,7 @@ inline constexpr std::size_t kMaxQuoted = 128;  // bytes of what a caller sent, 
 enum class Route : std::uint8_t {
   kChat,         // POST /v1/chat/completions
   kCompletions,  // POST /v1/completions
+  kResponses,    // POST /v1/responses
   kMessages,     // POST /v1/messages
   kCountTokens,  // POST /v1/messages/count_tokens
   kEmbeddings,   // POST /v1/embeddings

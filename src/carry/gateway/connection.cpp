@@ -30,6 +30,8 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kOpenAiChat;
     case Route::kCompletions:
       return inference::Surface::kOpenAiCompletions;
+    case Route::kResponses:
+      return inference::Surface::kOpenAiResponses;
     case Route::kMessages:
       return inference::Surface::kAnthropicMessages;
     case Route::kCountTokens:
@@ -287,6 +289,7 @@ void Connection::run() {
   switch (route_) {
     case Route::kChat:
     case Route::kCompletions:
+    case Route::kResponses:
     case Route::kMessages:
     case Route::kCountTokens:
     case Route::kEmbeddings: {

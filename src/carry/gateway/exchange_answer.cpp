@@ -140,12 +140,8 @@ void Exchange::fail(const Action& action) {
   const Error error = error_of(action);
   if (head_sent_ || (flight_.committed() && !batch_.empty())) {
     // Inside a stream: the error as an event, and no well-formed end, so that no client can take it for the whole.
-    const bool passed = action.from_attempt && action.failure == Failure::kErrorFrame;
-    if (passed && !answer_.error_frame().empty()) {
-      batch_ += answer_.error_frame();
-    } else {
-      batch_ += dialect::error_frame(question_.surface, error, question_.request.text());
-    }
+    const bool of_endpoint = action.from_attempt && action.failure == Failure::kErrorFrame;
+    answer_.write_error(error, of_endpoint, question_.request.text(), batch_);
     flush_batch();
     cut_ = true;
     return;

@@ -57,7 +57,7 @@ std::string Exchange::dialect_fields() const {
   std::string fields;
   if (inference::speaks_messages(question_.surface)) fields = "request-id: " + question_.request.text() + "\r\n";
   if (dispatched_ == 0) return fields;
-  if (const std::string_view dropped = caller_.dropped(endpoint().kind); !dropped.empty()) {
+  if (const std::string dropped = caller_.dropped(endpoint().kind); !dropped.empty()) {
     fields += "Thalweg-Dropped: ";
     fields += dropped;
     fields += "\r\n";

@@ -76,7 +76,7 @@ bool Exchange::keep(std::string_view bytes) {
 
 // What a stream makes us hold between two reads: an unfinished frame, frames held back, an answer that is put together.
 std::size_t Exchange::held_of_stream() const {
-  std::size_t bytes = sse_.held() + folded_bytes_;
+  std::size_t bytes = sse_.held() + folded_bytes_ + answer_.held();
   for (std::size_t i = 0; i < kFrameSlots; ++i) bytes += frame_used_[i] ? frames_[i].size() : 0;
   return bytes;
 }

@@ -6,7 +6,8 @@ namespace thalweg::inference {
 
 std::string_view name_of(Surface surface) {
   static constexpr std::array<std::string_view, kSurfaceCount> kNames = {
-      "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "anthropic-count-tokens"};
+      "openai-chat",       "openai-completions", "anthropic-messages",
+      "openai-embeddings", "openai-responses",   "anthropic-count-tokens"};
   return kNames[static_cast<std::size_t>(surface)];
 }
 

@@ -13,10 +13,12 @@ enum class Surface : std::uint8_t {
   kOpenAiCompletions,
   kAnthropicMessages,
   kOpenAiEmbeddings,
+  kOpenAiResponses,
   kAnthropicCountTokens,  // how many tokens a Messages request has; nothing is generated
 };
-inline constexpr std::size_t kSurfaceCount = 5;
-/// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "anthropic-count-tokens".
+inline constexpr std::size_t kSurfaceCount = 6;
+/// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "openai-responses",
+/// "anthropic-count-tokens".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.

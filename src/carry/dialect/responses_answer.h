@@ -1,0 +1,117 @@
+// Answers of OpenAI's Responses API, written from chat completions: chunk by chunk, or whole
+// (docs/formats/responses.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "carry/json/walk.h"
+#include "decide/inference/event.h"
+
+namespace thalweg::dialect {
+
+/// One attempt's answer. Reused; begin() starts a new one.
+class ResponsesAnswer {
+ public:
+  /// `id` without its prefix: letters and digits. `shown_model` is the name that answers carry, `created` in seconds of
+  /// UTC. `echoed` is what ResponsesRequest::echo() gave (kept by view: must outlive the answer); it may be empty.
+  void begin(std::string_view id, std::string_view shown_model, std::int64_t created, std::string_view echoed);
+
+  /// One chunk of a chat stream, read before without a fault (http::kPadding readable bytes behind it): appends the
+  /// events that it becomes. kUpstreamFailed for what cannot be a response.
+  Result<void> add_chunk(std::string_view chunk, std::string& out);
+  /// Appends the events that end the response.
+  void finish(const inference::Usage& usage, std::string& out);
+  /// Appends the event for an error of ours inside a stream. Nothing else of the answer follows.
+  void write_error(const Error& error, std::string& out);
+
+  /// A whole chat answer, read before without a fault (padded likewise), as a whole response. kUpstreamFailed likewise.
+  Result<void> write_whole(std::string_view answer, const inference::Usage& usage, std::string& out);
+
+  /// The bytes kept of the answer for the events that close it.
+  std::size_t held() const { return output_.size() + parts_.size() + text_.size() + logprobs_.size(); }
+  /// Gives back the memory that a large answer took.
+  void forget();
+
+ private:
+  enum class Open : std::uint8_t { kNone, kMessage, kReasoning, kFunction, kCustom };
+  enum class Part : std::uint8_t { kNone, kText, kRefusal, kReasoning };
+  /// How an item ended.
+  enum class Ending : std::uint8_t { kWhole, kCut };
+  /// What a delta or a message says, as it stands there.
+  struct Said {
+    std::string_view reasoning, content, refusal;  // without quotes
+    std::string_view logprobs;                     // between the brackets
+    std::string_view calls;                        // the array
+  };
+  struct ToolCall {
+    std::string_view id, name;  // raw, with quotes; empty if absent
+    std::string_view text;      // arguments or input: raw, without quotes
+    std::int64_t index = 0;
+    bool custom = false;
+  };
+
+  // Reading.
+  Result<void> read_chunk(std::string_view chunk);
+  bool read_choice();
+  bool read_said(Said& said);
+  bool read_logprobs(std::string_view& inside);
+  bool read_tool_calls(std::string_view calls);
+  bool read_tool_call(json::Walk& walk, std::string_view calls, ToolCall& call);
+  bool add_said(const Said& said);
+  bool add_tool_call(const ToolCall& call);
+
+  // Items and their parts; each is told in events where the answer streams.
+  void add_text(Part kind, std::string_view raw, std::string_view logprobs);
+  void open_item(Open kind);
+  void open_part(Part kind);
+  void close_part();
+  void close_item(Ending ending);
+  void write_item(std::string_view status, std::string_view body, std::string& out) const;
+  void write_part(std::string_view text, std::string_view logprobs, std::string& out) const;
+
+  // Events and the response.
+  void start();
+  void begin_event(std::string_view name);
+  void begin_item_event(std::string_view name);
+  void begin_part_event(std::string_view name);
+  void end_event();
+  void tell_response(std::string_view name, std::string_view status, const inference::Usage* usage);
+  void write_response(std::string_view status, const inference::Usage* usage) const;
+  std::string_view final_status() const;
+  bool refuse(const char* why) {
+    fault_ = why;
+    return false;
+  }
+
+  json::Walk walk_;
+  json::Walk calls_walk_;
+  std::string_view read_;  // what walk_ reads
+  std::string* out_ = nullptr;
+  std::string id_;
+  std::string quoted_model_;
+  std::string_view echoed_;
+  std::int64_t created_ = 0;
+  std::string finish_reason_;
+  std::string storage_;
+  bool streams_ = false;
+  bool started_ = false;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t item_ = 0;  // the place of the open item, or of the next one
+  std::uint64_t part_ = 0;  // likewise, in its item
+  Open open_ = Open::kNone;
+  Part open_part_ = Part::kNone;
+  std::int64_t tool_ = -1;    // the index of the tool call whose item is or was the last open one
+  std::string tool_id_;       // its id, raw; empty where the endpoint gave none
+  std::string call_members_;  // `"call_id":...,"name":...` of the open call
+  std::string call_name_;     // raw
+  std::string text_;          // of the open part or call, raw
+  std::string logprobs_;      // of the open part, between the brackets
+  std::string parts_;         // of the open item, closed ones
+  std::string output_;        // closed items
+  const char* fault_ = nullptr;
+};
+
+}  // namespace thalweg::dialect
