@@ -42,8 +42,8 @@ std::string hash_of(Fleet fleet) {
 // Computed by an independent program (Python's struct and hashlib) from the same fields: eight-byte little-endian
 // numbers, texts and lists after their lengths, in the order of the declarations.
 TEST(SealFleet, HashesTheCanonicalBytes) {
-  EXPECT_EQ(hash_of({}), "0765aa901293be676c9fa2fe06e3e0fb29749f7135df35822c1c4362ebadd374");
-  EXPECT_EQ(hash_of(small_fleet()), "5dd016bd4b100b7b28e3dbc7c1c8dc91e7e7a126582a16b8094999b2e7bc26a1");
+  EXPECT_EQ(hash_of({}), "fce01bbf065b583f48965bf42cd2fe7c72a9fc1f1aa876adfaf9ee7849a014bb");
+  EXPECT_EQ(hash_of(small_fleet()), "abf4136d14ede8e735132fe6681626ff78ee370e64ecf5f6bb13c6701700cbe5");
 }
 
 TEST(SealFleet, SeesEveryField) {
@@ -60,6 +60,7 @@ TEST(SealFleet, SeesEveryField) {
       {"endpoint name", [](Fleet& f) { f.endpoints[0].name = "remote"; }},
       {"endpoint place", [](Fleet& f) { f.endpoints[0].place = {}; }},
       {"endpoint kind", [](Fleet& f) { f.endpoints[0].kind = EndpointKind::kOpenAi; }},
+      {"issuer", [](Fleet& f) { f.endpoints[0].issuer = 1; }},
       {"slots", [](Fleet& f) { f.endpoints[0].slots = 3; }},
       {"connect", [](Fleet& f) { f.endpoints[0].timeouts.connect += 1ns; }},
       {"first token", [](Fleet& f) { f.endpoints[0].timeouts.first_token += 1ns; }},
@@ -69,6 +70,7 @@ TEST(SealFleet, SeesEveryField) {
       {"endpoint model", [](Fleet& f) { f.endpoints[0].models[0].name = "large"; }},
       {"upstream name", [](Fleet& f) { f.endpoints[0].models[0].upstream_name = ""; }},
       {"context", [](Fleet& f) { f.endpoints[0].models[0].context_tokens = 0; }},
+      {"output", [](Fleet& f) { f.endpoints[0].models[0].output_tokens = 1; }},
       {"capabilities", [](Fleet& f) { f.endpoints[0].models[0].capabilities.add(Capability::kImages); }},
       {"asked", [](Fleet& f) { f.endpoints[0].models[0].asked = {}; }},
       {"another endpoint model", [](Fleet& f) { f.endpoints[0].models.emplace_back(); }},
