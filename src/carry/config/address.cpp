@@ -214,7 +214,7 @@ Result<net::Proxy> parse_proxy(std::string_view text) {
   net::Proxy proxy;
   if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
     const std::string_view user = rest.substr(0, at);
-    if (user.empty() || user.size() > kMaxSecret ||
+    if (user.empty() || user.size() > upstream::kMaxSecret ||
         std::ranges::any_of(user, [](char c) { return c <= 0x20 || c >= 0x7F; })) {
       return fail(ErrorCode::kConfig, "what stands before the @ is no user:password");
     }

@@ -146,6 +146,20 @@ void read_arguments(Section& section, EngineSettings& engine, Errors& errors) {
   }
 }
 
+void read_residency(Section& section, EngineSettings& engine) {
+  static constexpr std::array<std::string_view, 2> kLoad = {"start", "demand"};
+  engine.on_demand = section.one_of("load", 0, kLoad) == 1;
+  engine.pinned = section.boolean("pin", engine.pinned);
+  engine.unload_after = section.duration("unload_after", engine.unload_after, {1s, 365 * kDay});
+  if (engine.on_demand && !engine.pinned) return;
+  if (section.position_of("unload_after") != section.position())
+    section.error("unload_after", engine.pinned
+                                      ? "a pinned engine is never unloaded; leave one of the two out"
+                                      : "an engine that is loaded at the start stays so; `load: demand` lets it go");
+  if (engine.pinned && !engine.on_demand)
+    section.error("pin", "an engine that is loaded at the start stays so; leave it out, or write `load: demand`");
+}
+
 void read_engine(Section& parent, const Node& node, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
                  EndpointSettings& carried, Errors& errors) {
   static constexpr std::array<std::string_view, 2> kSandbox = {"on", "off"};
@@ -169,13 +183,15 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
   engine.memory_bytes = section.size("memory", engine.memory_bytes, {256ULL << 20, 64ULL << 40});
   engine.start_timeout = section.duration("start_timeout", engine.start_timeout, {100ms, kDay});
   engine.sandbox = section.one_of("sandbox", 0, kSandbox) == 0 ? Sandbox::kOn : Sandbox::kOff;
+  read_residency(section, engine);
   read_arguments(section, engine, errors);
   section.finish();
   endpoint.slots = engine.slots;
   if (models == nullptr) return;
   if (models->members.size() > 1) {
     errors.add(models->members[1].key_position,
-               fmt::format("{}: an engine serves one model for now; give the others endpoints of their own",
+               fmt::format("{}: an engine serves one model; give the others endpoints of their own, with "
+                           "`load: demand` if not all shall be loaded at once",
                            section.path_of("models")));
   }
   const Member& model = models->members.front();
@@ -196,33 +212,6 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
                              .context_tokens = engine.context_tokens,
                              .capabilities = capabilities,
                              .asked = kAsked});
-}
-
-constexpr std::size_t kLikeAKey = 20;  // a bare name this long may be a key
-
-void read_key(Section& section, const std::filesystem::path& folder, RemoteSettings& remote) {
-  const Node* key = section.optional("key");
-  const Node* file = section.optional("key_file");
-  if (key != nullptr && file != nullptr) section.error("key_file", "there is a key already; give one of the two");
-  if (key != nullptr && key->kind == Node::Kind::kScalar) {
-    remote.key = taken(expand(key->text), section, "key");
-    if (const std::string fault = fault_of_secret(remote.key); !remote.key.empty() && !fault.empty())
-      section.error("key", fault);
-    if (key->text.empty()) section.error("key", "the key is empty; leave it out where the server wants none");
-  } else if (key != nullptr) {
-    section.error("key", "expected one value, like ${OPENAI_API_KEY}");
-  }
-  if (file != nullptr) {
-    const std::string named = section.text("key_file", "");
-    const auto resolved = resolve_file(named, folder);
-    // A key in the file's place must not be repeated in a message that may go to a log.
-    if (!resolved && named.find('/') == named.npos && named.find("${") == named.npos && named.size() >= kLikeAKey) {
-      section.error("key_file", "there is no such file beside this one; a key itself stands under `key: ${NAME}`");
-      return;
-    }
-    const auto path = taken(resolved, section, "key_file");
-    if (!path.empty()) remote.key = taken(read_secret(path), section, "key_file");
-  }
 }
 
 bool is_path_word(std::string_view text) {
@@ -269,7 +258,8 @@ void read_remote(Section& section, const std::filesystem::path& folder, const Se
     }
   }
   if (remote.api == Api::kAzure) read_azure(section, remote);
-  read_key(section, folder, remote);
+  read_credentials(section, folder, remote, errors);
+  read_forwarded(section, remote, errors);
   if (anthropic) {
     remote.issuer = section.text("issuer", "");
     if (remote.issuer.size() > kMaxIssuer) section.error("issuer", fmt::format("has more than {} bytes", kMaxIssuer));
@@ -356,8 +346,9 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
                     "anthropic or azure)",
                     member.key.substr(0, 64)));
     // Of the keys of both kinds none is unknown; what is left may be a misspelt `engine` or `api`.
-    for (const std::string_view key : {"engine", "api", "url", "key", "key_file", "ca_file", "client_certificate",
-                                       "api_version", "issuer", "slots", "timeouts", "models"})
+    for (const std::string_view key :
+         {"engine", "api", "url", "key", "key_file", "key_command", "forward_headers", "ca_file", "client_certificate",
+          "api_version", "issuer", "slots", "timeouts", "models"})
       section.optional(key);
     return section.finish();
   }
@@ -370,7 +361,8 @@ void read_endpoint(const Member& member, const std::filesystem::path& folder, Se
 /// Endpoints of one issuer: the same name for it or, without one, the same address and key.
 bool same_issuer(const RemoteSettings& a, const RemoteSettings& b) {
   if (!a.issuer.empty() || !b.issuer.empty()) return a.issuer == b.issuer;
-  return a.host == b.host && a.port == b.port && a.base_path == b.base_path && a.key == b.key;
+  return a.host == b.host && a.port == b.port && a.base_path == b.base_path && a.key == b.key &&
+         a.key_command == b.key_command;
 }
 
 void number_issuers(Settings& settings) {

@@ -10,6 +10,14 @@
 
 namespace thalweg::config {
 
+void read_engines(document::Section& top, Settings& settings, document::Errors& errors) {
+  const document::Node* node = top.optional("engines");
+  if (node == nullptr) return;
+  document::Section section(*node, "engines", errors);
+  settings.engines_memory = section.size("memory", 0, {256ULL << 20, 64ULL << 40});
+  section.finish();
+}
+
 void read_limits(document::Section& top, Settings& settings, document::Errors& errors) {
   const document::Node* node = top.optional("limits");
   if (node == nullptr) return;

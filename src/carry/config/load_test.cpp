@@ -370,7 +370,7 @@ TEST(Load, TakesAServersKeyUpToItsLongestFromEverywhere) {
     std::filesystem::permissions(folder.path / "long", std::filesystem::perms::owner_all);
     return key_of("key_file: long");
   };
-  const std::string longest(kMaxSecret, 'k');
+  const std::string longest(upstream::kMaxSecret, 'k');
   const std::string refused = "the key has more than 4096 characters";
   EXPECT_EQ(key_of("key: " + longest), "4096");
   EXPECT_EQ(key_of("key: k" + longest), "endpoints.e.key: " + refused);

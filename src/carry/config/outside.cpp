@@ -111,15 +111,6 @@ Result<std::filesystem::path> resolve_program(std::string_view text, const std::
   return path;
 }
 
-std::string fault_of_secret(std::string_view secret) {
-  if (secret.empty()) return "the key is empty";
-  if (secret.size() > kMaxSecret) return fmt::format("the key has more than {} characters", kMaxSecret);
-  if (!std::ranges::all_of(secret, [](char c) { return c > 0x20 && c < 0x7F; })) {
-    return "the key has a space, line end or other character that an HTTP field must not hold";
-  }
-  return {};
-}
-
 namespace {
 Result<void> check_private(const std::filesystem::path& file) {
   struct stat facts = {};
@@ -137,13 +128,13 @@ Result<void> check_private(const std::filesystem::path& file) {
 Result<std::string> read_secret(const std::filesystem::path& file) {
   if (auto kept = check_private(file); !kept) return std::unexpected(kept.error());
   std::ifstream stream(file, std::ios::binary);
-  std::string secret(kMaxSecret + 2, '\0');
+  std::string secret(upstream::kMaxSecret + 2, '\0');
   stream.read(secret.data(), static_cast<std::streamsize>(secret.size()));
   if (stream.bad()) return fail(ErrorCode::kConfig, fmt::format("{} cannot be read", file.string()));
   secret.resize(static_cast<std::size_t>(stream.gcount()));
   if (secret.ends_with('\n')) secret.pop_back();
   if (secret.ends_with('\r')) secret.pop_back();
-  if (std::string fault = fault_of_secret(secret); !fault.empty()) {
+  if (std::string fault = upstream::fault_of_secret(secret); !fault.empty()) {
     return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), fault));
   }
   return secret;

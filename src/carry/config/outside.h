@@ -21,8 +21,6 @@ Result<std::filesystem::path> resolve_file(std::string_view text, const std::fil
 /// A program: without a slash it is looked up on PATH.
 Result<std::filesystem::path> resolve_program(std::string_view text, const std::filesystem::path& folder);
 
-/// Why the text cannot be sent as a bearer key; empty if it can.
-std::string fault_of_secret(std::string_view secret);
 /// The first line of a small file that not everybody on the machine may read.
 Result<std::string> read_secret(const std::filesystem::path& file);
 /// PEM certificates to trust; kConfig if there is none in the file, or one that cannot be read.

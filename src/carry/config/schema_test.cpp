@@ -57,12 +57,12 @@ class SchemaWalk {
       "places": {"here": {"kind": "edge"}},
       "endpoints": {
         "local": {"place": "here", "engine": {"models": {"m": {"file": "model.gguf"}}}, "timeouts": {}},
-        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}},
-        "claude": {"place": "here", "api": "anthropic", "url": "https://a.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}},
-        "azure": {"place": "here", "api": "azure", "url": "https://z.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "timeouts": {}, "models": {"m": {}}}},
+        "remote": {"place": "here", "api": "openai", "url": "https://e.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "key_command": {"run": ["true"]}, "timeouts": {}, "models": {"m": {}}},
+        "claude": {"place": "here", "api": "anthropic", "url": "https://a.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "key_command": {"run": ["true"]}, "timeouts": {}, "models": {"m": {}}},
+        "azure": {"place": "here", "api": "azure", "url": "https://z.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "key_command": {"run": ["true"]}, "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
-      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "proxy": {"url": "http://p.example:1"}, "limits": {}, "log": {}})");
+      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {}})");
   }
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
@@ -134,8 +134,8 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
   // Top, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each,
-  // timeouts four times, a client certificate three times, key, limits, log.
-  EXPECT_EQ(walk.maps, 23U);
+  // timeouts four times, a client certificate and a key command three times, engines, key, limits, log.
+  EXPECT_EQ(walk.maps, 27U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
   // output of one; connections, streams.
   EXPECT_EQ(walk.ranges, 19U);

@@ -25,6 +25,13 @@ void read_places(document::Section& top, Settings& settings, document::Errors& e
 /// `endpoints:` into fleet.endpoints and endpoints; paths from `folder`.
 void read_endpoints(document::Section& top, const std::filesystem::path& folder, Settings& settings,
                     document::Errors& errors);
+/// `key:`, `key_file:` or `key_command:` of a server; paths from `folder`.
+void read_credentials(document::Section& endpoint, const std::filesystem::path& folder, RemoteSettings& remote,
+                      document::Errors& errors);
+/// `forward_headers:`.
+void read_forwarded(document::Section& endpoint, RemoteSettings& remote, document::Errors& errors);
+/// `engines:`, what they share.
+void read_engines(document::Section& top, Settings& settings, document::Errors& errors);
 /// `models:` into fleet.models; absent, every endpoint's model under its own name.
 void read_models(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "carry/net/proxy.h"
 #include "carry/net/tls.h"
+#include "carry/upstream/key_command.h"
 #include "decide/fleet/fleet.h"
 #include "decide/policy/policy.h"
 
@@ -25,7 +26,8 @@ inline constexpr std::size_t kMaxAttestations = 64;      // of one place
 inline constexpr std::size_t kMaxArguments = 256;        // of one engine
 inline constexpr std::size_t kMaxUpstreamName = 256;     // bytes of what a server calls its model
 inline constexpr std::size_t kMaxPem = 4 << 20;          // bytes of a PEM file; Debian's whole store has 220 KB
-inline constexpr std::size_t kMaxSecret = 4096;          // characters of a server's key; OAuth tokens reach 2 KiB
+inline constexpr std::size_t kMaxForwarded = 32;         // names of forwarded header fields
+inline constexpr std::size_t kMaxFieldName = 64;         // bytes of one
 inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
 inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
 
@@ -54,6 +56,9 @@ struct EngineSettings {
   Duration start_timeout = 300s;   // a large model from a slow disk
   Sandbox sandbox = Sandbox::kOn;
   bool embeddings = false;             // it makes vectors and nothing else
+  bool on_demand = false;              // loaded when a request needs it, not at the start
+  bool pinned = false;                 // once loaded, never unloaded
+  Duration unload_after = 300s;        // without requests
   std::vector<std::string> arguments;  // passed on as they are
 };
 
@@ -66,10 +71,12 @@ struct RemoteSettings {
   bool tls = true;
   std::string host;
   std::uint16_t port = 443;
-  std::string host_header;    // as it goes into the Host field
-  std::string base_path;      // "/v1", without a last slash
-  std::string key;            // empty: none is sent
-  std::string api_version;    // of Azure's dated API; empty: its v1
+  std::string host_header;                   // as it goes into the Host field
+  std::string base_path;                     // "/v1", without a last slash
+  std::string key;                           // empty: none is sent, or key_command makes it
+  upstream::KeyCommand key_command;          // mostly none
+  std::vector<std::string> forward_headers;  // names of the caller's fields that go along
+  std::string api_version;                   // of Azure's dated API; empty: its v1
   std::string issuer;         // a name that endpoints share which read each other's signed words; empty: by url and key
   std::string authorities;    // the PEM certificates of ca_file; empty: the system's
   net::Proxy proxy;           // mostly none
@@ -119,6 +126,7 @@ struct Settings {
   Limits limits;
   LogSettings log;
   Duration probe_interval = 5s;
+  std::uint64_t engines_memory = 0;  // that all engines together may take; 0: three quarters of the machine's
 };
 
 /// Reads and checks a file whole. On failure: every error found, in file order, at least one.

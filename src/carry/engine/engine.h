@@ -34,7 +34,7 @@ struct Options {
   friend bool operator==(const Options&, const Options&) = default;
 };
 
-enum class State : std::uint8_t { kStarting, kReady, kDown, kStopped };
+enum class State : std::uint8_t { kStarting, kReady, kDown, kUnloaded, kStopped };
 std::string_view name_of(State state);
 
 /// Finds a llama-server: `wished` if not empty, else on PATH, else in the cache folder
@@ -43,6 +43,12 @@ std::string_view name_of(State state);
 Result<std::filesystem::path> find_program(const std::filesystem::path& wished);
 /// The cache folder itself.
 std::filesystem::path cache_folder();
+
+/// The main memory that an engine of these options takes once it is loaded, in bytes: what it was given, else an
+/// estimate from the model file and its metadata.
+std::uint64_t expected_memory(const Options& options);
+/// What a running child takes now (its resident pages); 0: unknown.
+std::uint64_t measured_memory(pid_t child);
 
 /// What the sandbox can use on this machine, one line each, for `thalweg doctor`.
 struct SandboxReport {
@@ -61,10 +67,17 @@ class Supervisor {
   /// `on_state(state, detail)` on each change; kReady after the child's /health answered 200.
   using OnState = std::function<void(State, std::string_view detail)>;
 
-  /// Starts at once in the background. kIo when the program or model file is missing or the sandbox cannot be set up
+  /// Whether the child is started at once, or with the first load().
+  enum class Begin : std::uint8_t { kLoaded, kUnloaded };
+
+  /// Starts in the background. kIo when the program or model file is missing or the sandbox cannot be set up
   /// while it is wanted (the sentence says what `engine.sandbox: off` would give up).
-  static Result<std::unique_ptr<Supervisor>> start(Options options, OnState on_state);
+  static Result<std::unique_ptr<Supervisor>> start(Options options, OnState on_state, Begin begin = Begin::kLoaded);
   ~Supervisor();  // stops the child: SIGTERM, after 2 s SIGKILL; removes its folder
+
+  /// From now on a child shall run, or none. Both return at once; the state tells when it is so.
+  void load();
+  void unload();
 
   const std::filesystem::path& socket_path() const;
   State state() const;

@@ -113,8 +113,8 @@ class Fake {
     options.memory_bytes = memory;
     options.sandbox = confined == Confined::kYes;
   }
-  void start() {
-    auto started = Supervisor::start(options, told.listener());
+  void start(Supervisor::Begin begin = Supervisor::Begin::kLoaded) {
+    auto started = Supervisor::start(options, told.listener(), begin);
     ASSERT_TRUE(started) << started.error().message;
     supervisor = std::move(*started);
   }

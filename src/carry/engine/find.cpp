@@ -33,6 +33,8 @@ std::string_view name_of(State state) {
       return "ready";
     case State::kDown:
       return "down";
+    case State::kUnloaded:
+      return "unloaded";
     case State::kStopped:
       return "stopped";
   }

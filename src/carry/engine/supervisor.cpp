@@ -131,8 +131,8 @@ struct Supervisor::Impl {
         on_state(std::move(callback)),
         folder(std::move(made)),
         socket_path(folder.socket()),
-        stop_event(event) {}
-  ~Impl() { close(stop_event); }
+        news(event) {}
+  ~Impl() { close(news); }
 
   void run();
   /// Runs one child to its end; what became of it.
@@ -142,15 +142,29 @@ struct Supervisor::Impl {
     state.store(now, std::memory_order_release);
     if (on_state) on_state(now, detail);
   }
-  /// Waits for the stop event or `others`; false when told to stop.
+  /// Waits for news or `others`; false when no child shall run any more.
   bool wait(std::span<pollfd> others, Duration limit);
+  bool goes_on() const { return wanted.load(std::memory_order_acquire) && !ending.load(std::memory_order_acquire); }
+  /// There may be none: whoever asks looks at what it was about anyway.
+  void take_news() const {
+    std::uint64_t count = 0;
+    while (read(news, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+  }
+  void announce() const {
+    const std::uint64_t one = 1;
+    while (write(news, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+  }
 
   const Options given;    // as asked for, so that they can be compared with the next ones
   const Options options;  // with absolute paths and a memory limit
   const OnState on_state;
   const PrivateFolder folder;
   const std::filesystem::path socket_path;
-  const int stop_event;
+  const int news;                   // an event: what follows has changed
+  std::atomic<bool> wanted{false};  // a child shall run
+  std::atomic<bool> ending{false};
   std::atomic<State> state{State::kStarting};
   std::atomic<pid_t> child{0};
   std::atomic<std::uint64_t> restarts{0};
@@ -159,7 +173,8 @@ struct Supervisor::Impl {
 };
 
 bool Supervisor::Impl::wait(std::span<pollfd> others, Duration limit) {
-  std::array<pollfd, 3> files{pollfd{stop_event, POLLIN, 0}};
+  if (!goes_on()) return false;
+  std::array<pollfd, 3> files{pollfd{news, POLLIN, 0}};
   std::ranges::copy(others, files.begin() + 1);
   const auto millis =
       limit == Duration::max() ? -1 : static_cast<int>(std::max<std::int64_t>(0, to_millis(limit + 999us)));
@@ -168,21 +183,33 @@ bool Supervisor::Impl::wait(std::span<pollfd> others, Duration limit) {
     return true;
   }
   std::copy_n(files.begin() + 1, others.size(), others.begin());
-  return files[0].revents == 0;
+  if (files[0].revents != 0) take_news();
+  return goes_on();
 }
 
 void Supervisor::Impl::run() {
   Backoff backoff;
-  for (;;) {
+  bool failed = false;
+  while (!ending.load(std::memory_order_acquire)) {
+    if (!wanted.load(std::memory_order_acquire)) {
+      tell(State::kUnloaded, {});
+      pollfd file{news, POLLIN, 0};
+      while (!goes_on() && !ending.load(std::memory_order_acquire)) {
+        if (poll(&file, 1, -1) > 0) take_news();
+      }
+      failed = false;
+      continue;
+    }
+    if (failed) restarts.fetch_add(1, std::memory_order_relaxed);
     tell(State::kStarting, {});
     ready_at = {};
     const std::string end = run_child();
-    if (end.empty()) break;
+    failed = !end.empty();
+    if (!failed) continue;  // told to
     tell(State::kDown, end);
     // A model that takes a minute to load and then fails has not lived at all.
     const Duration life = ready_at == Instant{} ? Duration::zero() : MonotonicClock::now() - ready_at;
-    if (!wait({}, backoff.after(life))) break;
-    restarts.fetch_add(1, std::memory_order_relaxed);
+    (void)wait({}, backoff.after(life));
   }
   tell(State::kStopped, {});
 }
@@ -263,7 +290,7 @@ int Supervisor::Impl::terminate(const Child& running) {
   return status;
 }
 
-Result<std::unique_ptr<Supervisor>> Supervisor::start(Options given, OnState on_state) {
+Result<std::unique_ptr<Supervisor>> Supervisor::start(Options given, OnState on_state, Begin begin) {
   Options options = given;
   std::error_code error;
   if (!std::filesystem::is_regular_file(options.program, error) || access(options.program.c_str(), X_OK) != 0) {
@@ -298,11 +325,13 @@ Result<std::unique_ptr<Supervisor>> Supervisor::start(Options given, OnState on_
     options.memory_bytes = default_memory(model_bytes, std::uint64_t{options.context_tokens} * options.slots);
   auto folder = PrivateFolder::make();
   if (!folder) return std::unexpected(folder.error());
-  const int stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (stop_event < 0)
+  const int news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (news < 0)
     return fail(ErrorCode::kIo, fmt::format("no event could be made for the engine: {}", std::strerror(errno)));
   auto impl =
-      std::make_unique<Impl>(std::move(given), std::move(options), std::move(on_state), std::move(*folder), stop_event);
+      std::make_unique<Impl>(std::move(given), std::move(options), std::move(on_state), std::move(*folder), news);
+  impl->wanted = begin == Begin::kLoaded;
+  if (begin == Begin::kUnloaded) impl->state = State::kUnloaded;
   impl->thread = std::thread([self = impl.get()] { self->run(); });
   return std::unique_ptr<Supervisor>(new Supervisor(std::move(impl)));
 }
@@ -310,10 +339,19 @@ Result<std::unique_ptr<Supervisor>> Supervisor::start(Options given, OnState on_
 Supervisor::Supervisor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Supervisor::~Supervisor() {
-  const std::uint64_t one = 1;
-  while (write(impl_->stop_event, &one, sizeof one) < 0 && errno == EINTR) {
-  }
+  impl_->ending.store(true, std::memory_order_release);
+  impl_->announce();
   impl_->thread.join();
+}
+
+void Supervisor::load() {
+  impl_->wanted.store(true, std::memory_order_release);
+  impl_->announce();
+}
+
+void Supervisor::unload() {
+  impl_->wanted.store(false, std::memory_order_release);
+  impl_->announce();
 }
 
 const std::filesystem::path& Supervisor::socket_path() const {

@@ -70,6 +70,41 @@ TEST_P(EitherWay, StartsAgainWhenTheEngineIsKilled) {
   }
 }
 
+TEST_P(EitherWay, RunsAChildFromLoadToUnload) {
+  Fake fake(GetParam(), "loading 3");
+  fake.start(Supervisor::Begin::kUnloaded);
+  fake.told.wait(State::kUnloaded);
+  EXPECT_EQ(fake.supervisor->child(), 0);
+  for (std::size_t round = 1; round <= 3; ++round) {
+    fake.supervisor->load();
+    fake.told.wait(State::kReady, round);
+    const pid_t child = fake.supervisor->child();
+    EXPECT_TRUE(is_alive(child));
+    EXPECT_EQ(fake.ask("/health"), "");
+    EXPECT_GT(measured_memory(child), 0U);
+    fake.supervisor->load();  // it is
+    fake.supervisor->unload();
+    fake.told.wait(State::kUnloaded, round + 1);
+    EXPECT_FALSE(is_alive(child));
+    EXPECT_EQ(fake.supervisor->state(), State::kUnloaded);
+  }
+  EXPECT_EQ(fake.supervisor->restarts(), 0U) << "it never failed";
+  EXPECT_EQ(measured_memory(0), 0U);
+  fake.supervisor->load();
+  fake.told.wait(State::kReady, 4);
+  fake.supervisor.reset();
+  EXPECT_EQ(fake.told.states().back(), State::kStopped);
+}
+
+TEST_P(EitherWay, GivesUpAFailingOneWhenToldTo) {
+  Fake fake(GetParam(), "fail 3");
+  fake.start();
+  fake.told.wait(State::kDown);
+  fake.supervisor->unload();  // while it waits to try again, or in the midst of it
+  fake.told.wait(State::kUnloaded);
+  EXPECT_EQ(fake.supervisor->child(), 0);
+}
+
 TEST_P(EitherWay, TellsTheExitCodeAndTheLastLineOfAFailedStart) {
   Fake fake(GetParam(), "fail 3");
   fake.start();

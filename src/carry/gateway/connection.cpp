@@ -306,7 +306,8 @@ void Connection::run() {
                                .anthropic = inference::speaks_messages(*surface_of(route_))
                                                 ? upstream::AnthropicFields{.version = head.field("anthropic-version"),
                                                                             .betas = head.field("anthropic-beta")}
-                                                : upstream::AnthropicFields{}});
+                                                : upstream::AnthropicFields{},
+                               .fields = head.fields});
       if (phase_ == Phase::kRunning && worker_.draining) {
         exchange_->on_drain(std::max(Duration::zero(), worker_.drain_deadline - MonotonicClock::now()));
       }

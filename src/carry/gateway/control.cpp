@@ -50,11 +50,6 @@ constexpr Duration kSettleAfterChange = 20ms;  // editors write a file in severa
 constexpr std::uint32_t kControlShard = 1'000'000;
 constexpr std::uint32_t kFileEvents = IN_CLOSE_WRITE | IN_MOVED_TO;
 
-inference::Capabilities told_of_engine() {
-  using inference::Capability;
-  return {Capability::kTools, Capability::kImages, Capability::kAudio};
-}
-
 // The names hold no line feeds.
 std::string key_of(const SeriesName& name) {
   return fmt::format("{}\n{}\n{}\n{}\n{}", name.endpoint, name.place, name.model, name.provider, name.operation);
@@ -105,43 +100,6 @@ void Control::stop() {
 
 // ---- What is in force ----
 
-// The engine that runs already when nothing about it changed, else a new one, started.
-Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::Endpoint& endpoint,
-                                                                 const config::EngineSettings& wanted) {
-  auto program = engine::find_program(wanted.program);
-  if (!program) return std::unexpected(program.error());
-  engine::Options options;
-  options.name = endpoint.name;
-  options.program = *program;
-  options.model_file = wanted.model_file;
-  options.alias = endpoint.models.front().upstream_name;
-  options.context_tokens = wanted.context_tokens;
-  options.slots = wanted.slots;
-  options.threads = wanted.threads;
-  options.memory_bytes = wanted.memory_bytes;
-  options.start_timeout = wanted.start_timeout;
-  options.sandbox = wanted.sandbox == config::Sandbox::kOn;
-  if (wanted.embeddings) {
-    // An input is computed in one batch, so that a batch must hold a whole context.
-    const std::string tokens = std::to_string(wanted.context_tokens);
-    options.arguments = {"--embeddings", "--batch-size", tokens, "--ubatch-size", tokens};
-  }
-  options.arguments.insert(options.arguments.end(), wanted.arguments.begin(), wanted.arguments.end());
-  const auto running = engines_.find(endpoint.name);
-  if (running != engines_.end() && running->second->options == options) return running->second;
-  auto fresh = std::make_shared<Engine>();
-  fresh->options = options;
-  fresh->generation = next_generation_++;
-  auto started = engine::Supervisor::start(options, [this, name = endpoint.name, generation = fresh->generation](
-                                                        engine::State state, std::string_view detail) {
-    shard_.post(
-        [this, name, generation, state, text = std::string(detail)] { on_engine(name, generation, state, text); });
-  });
-  if (!started) return std::unexpected(started.error());
-  fresh->supervisor = std::move(*started);
-  return fresh;
-}
-
 Result<Control::Prepared> Control::prepare(config::Settings settings) {
   Prepared prepared{std::make_shared<Snapshot>(), {}};
   Snapshot& snapshot = *prepared.snapshot;
@@ -164,7 +122,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.address.path = (*engine)->supervisor->socket_path();
       runtime.destination.host_header = "localhost";
       runtime.destination.base_path = "/v1";
-      runtime.engine_restarts = (*engine)->restarts;
+      runtime.engine = (*engine)->figures;
       prepared.engines[endpoint.name] = std::move(*engine);
     } else {
       const config::RemoteSettings& remote = *own.remote;
@@ -173,6 +131,8 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.host_header = remote.host_header;
       runtime.destination.base_path = remote.base_path;
       runtime.destination.key = remote.key;
+      runtime.destination.key_command = remote.key_command.arguments;
+      runtime.destination.forwarded = remote.forward_headers;
       runtime.destination.credentials = credentials_of(remote.api);
       if (!remote.api_version.empty()) runtime.destination.query = "?api-version=" + remote.api_version;
       runtime.destination.deployments = remote.base_path == "/openai" && remote.api == config::Api::kAzure;
@@ -226,8 +186,9 @@ Result<void> Control::put_in_force(config::Settings settings) {
         {engine->supervisor, old ? snapshot_->endpoints[old.value].slots : std::make_shared<fleet::SlotCounter>()});
   }
   engines_ = std::move(prepared->engines);
-  for (std::size_t i = 0; i < snapshot->endpoints.size(); ++i) {
-    snapshot->endpoints[i].slots->limit.store(snapshot->fleet().endpoints[i].slots, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < snapshot->endpoints.size(); ++i) {  // of engines adopt_engines() has the last word
+    if (snapshot->endpoints[i].engine == nullptr)
+      snapshot->endpoints[i].slots->limit.store(snapshot->fleet().endpoints[i].slots, std::memory_order_relaxed);
   }
   const auto before = snapshot_;
   snapshot_ = snapshot;
@@ -243,20 +204,16 @@ Result<void> Control::put_in_force(config::Settings settings) {
   }
   std::vector<Watched> watched(snapshot->fleet().endpoints.size());
   for (std::size_t i = 0; i < watched.size(); ++i) {
-    const fleet::Endpoint& endpoint = snapshot->fleet().endpoints[i];
     watched[i].probe =
         std::make_unique<Probe>(shard_, door_, [this](EndpointIndex index, ProbeKind kind, Probe::Finding finding) {
           on_finding(index, kind, std::move(finding));
         });
-    if (endpoint.kind == fleet::EndpointKind::kEngine &&
-        engines_[endpoint.name]->supervisor->state() != engine::State::kReady) {
-      learner_->observe({.endpoint = {static_cast<std::uint16_t>(i)}, .sight = placement::Sight::kEngineDown},
-                        MonotonicClock::now());
-    }
   }
   watched_ = std::move(watched);
+  adopt_engines();
   common_.bytes.set_limit(snapshot->settings.limits.held_bytes);
   for (Worker* worker : workers_) worker->adopt(snapshot);
+  adopt_keys();
   (void)learner_->publish(MonotonicClock::now(), conditions_);
   const auto conditions =
       std::make_shared<const PublishedConditions>(PublishedConditions{snapshot->fleet().number, conditions_});
@@ -295,6 +252,8 @@ void Control::on_timer(std::uint32_t tag) {
 
 void Control::tick() {
   const Instant now = MonotonicClock::now();
+  tend_engines(now);
+  tend_keys(now);
   for (std::size_t i = 0; i < snapshot_->endpoints.size(); ++i) {
     learner_->running({static_cast<std::uint16_t>(i)},
                       snapshot_->endpoints[i].slots->taken.load(std::memory_order_relaxed));
@@ -304,7 +263,8 @@ void Control::tick() {
         std::make_shared<const PublishedConditions>(PublishedConditions{snapshot_->fleet().number, conditions_});
     for (Worker* worker : workers_) worker->adopt(published);
   }
-  // Ready: an endpoint is known to answer; or none is known yet, but no engine is still reading its model either.
+  // Ready: an endpoint is known to answer, or to when it is asked; or none is known yet, but no engine is still reading
+  // its model either.
   const auto any = [this](fleet::Health health) {
     return std::ranges::any_of(conditions_.endpoints, [health](const fleet::EndpointConditions& endpoint) {
       return endpoint.health == health;
@@ -312,9 +272,9 @@ void Control::tick() {
   };
   const bool loading = std::ranges::any_of(
       engines_, [](const auto& each) { return each.second->supervisor->state() == engine::State::kStarting; });
-  common_.ready.store(
-      any(fleet::Health::kHealthy) || (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
-      std::memory_order_relaxed);
+  common_.ready.store(any(fleet::Health::kHealthy) || any(fleet::Health::kUnloaded) || any(fleet::Health::kLoading) ||
+                          (!loading && (any(fleet::Health::kUnknown) || any(fleet::Health::kTrial))),
+                      std::memory_order_relaxed);
   std::erase_if(endings_, [](const auto& ending) { return ending.wait_for(0s) == std::future_status::ready; });
   std::erase_if(retired_, [this](Retired& retired) {
     if (--retired.ticks_left > 0 || retired.slots->taken.load(std::memory_order_relaxed) != 0) return false;
@@ -335,15 +295,18 @@ void Control::probe_due(Instant now) {
     const fleet::Health health = conditions_.endpoints[i].health;
     if (endpoint.kind == fleet::EndpointKind::kEngine) {
       const auto& engine = engines_[endpoint.name];
-      engine->restarts->store(engine->supervisor->restarts(), std::memory_order_relaxed);
+      engine->figures->restarts.store(engine->supervisor->restarts(), std::memory_order_relaxed);
       if (engine->supervisor->state() != engine::State::kReady) continue;  // its supervisor says when it lives again
     }
+    if (const auto keeper = keepers_.find(endpoint.name); keeper != keepers_.end() && keeper->second->key().empty())
+      continue;
     if (health != fleet::Health::kTrial && now < watched.next) continue;
     const ProbeKind kind = endpoint.kind != fleet::EndpointKind::kEngine ? ProbeKind::kModels
                            : watched.props_known                         ? ProbeKind::kEngineHealth
                                                                          : ProbeKind::kEngineProps;
-    watched.next = now + snapshot_->settings.probe_interval;
-    (void)watched.probe->start(kind, index, *snapshot_, conditions_, ids_.next());
+    // An engine serves once it told what it can do: until then it is asked again at once.
+    const bool started = watched.probe->start(kind, index, *snapshot_, conditions_, ids_.next());
+    if (started || kind != ProbeKind::kEngineProps) watched.next = now + snapshot_->settings.probe_interval;
   }
 }
 
@@ -351,27 +314,16 @@ void Control::on_finding(EndpointIndex index, ProbeKind kind, Probe::Finding fin
   const fleet::Endpoint& endpoint = snapshot_->fleet().endpoints[index.value];
   Watched& watched = watched_[index.value];
   learner_->observe({.endpoint = index, .sight = finding.sight}, MonotonicClock::now());
-  if ((finding.status == 401 || finding.status == 403) && !std::exchange(watched.warned, true)) {
-    spdlog::warn("endpoint {}: its server refuses the configured key (status {})", endpoint.name, finding.status);
+  if (finding.status == 401 || finding.status == 403) {
+    if (!std::exchange(watched.warned, true))
+      spdlog::warn("endpoint {}: its server refuses the configured key (status {})", endpoint.name, finding.status);
+    if (const auto keeper = keepers_.find(endpoint.name); keeper != keepers_.end())
+      keeper->second->refused(MonotonicClock::now());
   }
+  if (kind == ProbeKind::kEngineProps) on_props(index, finding);
   if (finding.status != 200) return;
   std::vector<fleet::ModelConditions> told(endpoint.models.size());
-  if (kind == ProbeKind::kEngineProps) {
-    const auto props = dialect::read_engine_props(finding.body);
-    if (!props) {
-      spdlog::warn("endpoint {}: its /props cannot be read: {}", endpoint.name, props.error().message);
-      return;
-    }
-    watched.props_known = true;
-    for (fleet::ModelConditions& model : told) {
-      model.told = told_of_engine();
-      if (props->tools) model.has.add(inference::Capability::kTools);
-      if (props->images) model.has.add(inference::Capability::kImages);
-      if (props->audio) model.has.add(inference::Capability::kAudio);
-      model.context_tokens = props->context_tokens;
-    }
-    learner_->told(index, std::move(told));
-  } else if (kind == ProbeKind::kModels) {
+  if (kind == ProbeKind::kModels) {
     const auto models = dialect::read_models(finding.body);
     if (!models) return;  // it answers; its list has another shape
     for (std::size_t i = 0; i < told.size(); ++i) {
@@ -391,28 +343,17 @@ void Control::on_finding(EndpointIndex index, ProbeKind kind, Probe::Finding fin
 void Control::observe(std::vector<placement::Observation> observations, std::uint64_t fleet_number) {
   shard_.post([this, observations = std::move(observations), fleet_number] {
     if (fleet_number != snapshot_->fleet().number) return;  // indices of another fleet
-    for (const auto& observation : observations) learner_->observe(observation, MonotonicClock::now());
+    const Instant now = MonotonicClock::now();
+    for (const auto& observation : observations) {
+      learner_->observe(observation, now);
+      const std::string& name = snapshot_->fleet().endpoints[observation.endpoint.value].name;
+      if (observation.sight == placement::Sight::kKeyRefused) {
+        if (const auto keeper = keepers_.find(name); keeper != keepers_.end()) keeper->second->refused(now);
+      }
+      if (const std::size_t resident = residency_.find(name); resident != residency_.size())
+        residency_.used(resident, now);
+    }
   });
-}
-
-void Control::on_engine(const std::string& name, std::uint64_t generation, engine::State state,
-                        const std::string& detail) {
-  const auto engine = engines_.find(name);
-  if (engine == engines_.end() || engine->second->generation != generation) return;
-  const EndpointIndex index = index_of(name);
-  if (!index) return;
-  if (state == engine::State::kReady) {
-    spdlog::info("engine {}: ready", name);
-    watched_[index.value].props_known = false;
-    watched_[index.value].next = {};
-    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineUp}, MonotonicClock::now());
-  } else if (state == engine::State::kDown) {
-    spdlog::warn("engine {}: down: {}", name, detail);
-    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineDown}, MonotonicClock::now());
-  } else if (state == engine::State::kStarting) {
-    learner_->observe({.endpoint = index, .sight = placement::Sight::kEngineDown}, MonotonicClock::now());
-  }
-  tick();
 }
 
 // ---- Reloading ----

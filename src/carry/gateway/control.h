@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "carry/engine/engine.h"
+#include "carry/engine/residency.h"
 #include "carry/gateway/probe.h"
 #include "carry/gateway/snapshot.h"
 #include "carry/gateway/worker.h"
+#include "carry/upstream/key_command.h"
 
 namespace thalweg::gateway {
 
@@ -42,13 +44,14 @@ class Control final : private net::TimerOwner {
   void stop();
   /// From any thread.
   void observe(std::vector<placement::Observation> observations, std::uint64_t fleet_number);
+  void want(EndpointIndex endpoint, std::uint64_t fleet_number);
 
  private:
   struct Engine {
     std::shared_ptr<engine::Supervisor> supervisor;
     engine::Options options;
     std::uint64_t generation = 0;
-    std::shared_ptr<std::atomic<std::uint64_t>> restarts = std::make_shared<std::atomic<std::uint64_t>>(0);
+    std::shared_ptr<EngineFigures> figures = std::make_shared<EngineFigures>();
   };
   using Engines = std::map<std::string, std::shared_ptr<Engine>, std::less<>>;
   // An engine that no configuration names any more: it stops once nothing runs there and every shard knows.
@@ -91,8 +94,17 @@ class Control final : private net::TimerOwner {
   Result<std::shared_ptr<Engine>> prepare_engine(const fleet::Endpoint& endpoint, const config::EngineSettings& wanted);
   Result<void> put_in_force(config::Settings settings);
   void tick();
+  // control_engines.cpp
+  void adopt_engines();
+  void tend_engines(Instant now);
+  void show_residence(std::size_t resident);
+  // control_keys.cpp
+  void adopt_keys();
+  void tend_keys(Instant now);
+  void publish_key(EndpointIndex endpoint, const std::string& key);
   void probe_due(Instant now);
   void on_finding(EndpointIndex endpoint, ProbeKind kind, Probe::Finding finding);
+  void on_props(EndpointIndex endpoint, const Probe::Finding& finding);
   void on_engine(const std::string& name, std::uint64_t generation, engine::State state, const std::string& detail);
   void reload(std::string_view why);
   void watch_file();
@@ -115,6 +127,9 @@ class Control final : private net::TimerOwner {
   fleet::Conditions conditions_;
   std::vector<Watched> watched_;
   Engines engines_;
+  engine::Residency residency_;
+  std::vector<EndpointIndex> residents_;  // the endpoint of each engine there
+  std::map<std::string, std::unique_ptr<upstream::KeyKeeper>, std::less<>> keepers_;  // by endpoint
   std::vector<Retired> retired_;
   std::vector<std::future<void>> endings_;  // of engines: each takes its time
   std::uint64_t next_generation_ = 1;

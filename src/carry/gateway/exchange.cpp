@@ -59,6 +59,7 @@ void Exchange::begin(const Arrival& arrival) {
   denial_.clear();
   denial_parameter_ = {};
   anthropic_ = arrival.anthropic;
+  callers_fields_ = arrival.fields;
   batch_.clear();
   frame_used_.fill(false);
   question_ = {};
@@ -255,6 +256,7 @@ void Exchange::ask() {
       return;
     }
     if (decision.outcome() == placement::Outcome::kWait) {
+      if (decision.to_load()) wait_for_load(decision.to_load(), *newest);
       if (!waiting_) {
         worker_.metrics.waits.add();
         waiting_ = true;
@@ -286,6 +288,13 @@ void Exchange::ask() {
   }
 }
 
+// The time that a model takes to load is no waiting for a slot.
+void Exchange::wait_for_load(EndpointIndex endpoint, const Snapshot& newest) {
+  worker_.common.want(endpoint, newest.fleet().number);
+  if (worker_.conditions()->endpoints[endpoint.value].health == fleet::Health::kLoading)
+    question_.first_asked_at = question_.asked_at;
+}
+
 void Exchange::dispatch() {
   const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
   const fleet::EndpointKind kind = endpoint().kind;
@@ -314,9 +323,10 @@ void Exchange::dispatch() {
     deployment_path_ = upstream::deployment_path(model.upstream_name, path);
     path = deployment_path_;
   }
-  auto attempt = upstream::dispatch(std::move(*permit_),
-                                    upstream::Body(target_, obligations, path, body.slices(), body.size(), anthropic_),
-                                    worker_.door, *this);
+  auto attempt = upstream::dispatch(
+      std::move(*permit_),
+      upstream::Body(target_, obligations, path, body.slices(), body.size(), anthropic_, callers_fields_), worker_.door,
+      *this);
   permit_.reset();
   if (!attempt) {  // a stale permit: ask again on the newest snapshots; the endpoint has no part in it
     recorded_ = true;

@@ -33,6 +33,7 @@ struct Arrival {
   Instant at_instant;
   std::string_view path;
   upstream::AnthropicFields anthropic;
+  std::span<const http::Field> fields;  // of the caller's head; hold as the body does
 };
 
 class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
@@ -67,6 +68,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void ask();
   void carry_over_attempts(const Snapshot& newest);
   bool tried_before(EndpointIndex endpoint) const;
+  void wait_for_load(EndpointIndex endpoint, const Snapshot& newest);
   void leave_line();
   void dispatch();
   void emit(std::uint8_t slot);
@@ -139,6 +141,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   Instant first_token_at_{};
   std::string_view path_;
   upstream::AnthropicFields anthropic_;
+  std::span<const http::Field> callers_fields_;
   std::string deployment_path_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;

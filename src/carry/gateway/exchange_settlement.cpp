@@ -75,7 +75,11 @@ void Exchange::record_failed_attempt(Failure failure) {
   // One that is busy says for how long; a bare 503 is what a proxy answers whose server is gone.
   const bool bare = failure == Failure::kBusy && upstream_status_ == 503 && retry_after_.empty();
   if (failure == Failure::kNoRoom) return;  // our own lack says nothing of the endpoint
-  worker_.observe({.endpoint = target_.endpoint, .sight = bare ? placement::Sight::kServerError : sight_of(failure)},
+  const bool key_refused = failure == Failure::kRefused && upstream_status_ == 401;
+  worker_.observe({.endpoint = target_.endpoint,
+                   .sight = bare          ? placement::Sight::kServerError
+                            : key_refused ? placement::Sight::kKeyRefused
+                                          : sight_of(failure)},
                   snapshot_->fleet().number);
 }
 

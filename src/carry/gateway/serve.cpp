@@ -46,7 +46,8 @@ std::string render_metrics(Worker& asked, std::span<const std::unique_ptr<Worker
          .health = std::string(fleet::name_of(conditions.endpoints[i].health)),
          .running = runtime.slots->taken.load(std::memory_order_relaxed),
          .slots = endpoint.slots,
-         .engine_restarts = runtime.engine_restarts ? runtime.engine_restarts->load(std::memory_order_relaxed) : 0});
+         .engine_restarts = runtime.engine ? runtime.engine->restarts.load(std::memory_order_relaxed) : 0,
+         .engine_loads = runtime.engine ? runtime.engine->loads.load(std::memory_order_relaxed) : 0});
   }
   return telemetry::render_prometheus(shards, figures);
 }
@@ -196,6 +197,7 @@ int serve(const ServeOptions& options) {
   common.observe = [&](std::vector<placement::Observation> observations, std::uint64_t fleet_number) {
     control.observe(std::move(observations), fleet_number);
   };
+  common.want = [&](EndpointIndex endpoint, std::uint64_t fleet_number) { control.want(endpoint, fleet_number); };
   common.render_metrics = [&](Worker& asked) { return render_metrics(asked, workers, options.version, started); };
   if (const auto begun = control.begin(std::move(*settings)); !begun) {
     fmt::print(stderr, "thalweg: {}\n", begun.error().message);

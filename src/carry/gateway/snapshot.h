@@ -39,12 +39,18 @@ constexpr std::size_t operation_of(inference::Surface surface) {
 inline constexpr std::size_t kMaxPairs = 4096;
 inline constexpr std::size_t kMaxSeries = kMaxPairs * kOperations.size();
 
+/// Of an engine, counted since its child was made.
+struct EngineFigures {
+  std::atomic<std::uint64_t> restarts{0};
+  std::atomic<std::uint64_t> loads{0};  // for requests
+};
+
 struct EndpointRuntime {
   std::shared_ptr<fleet::SlotCounter> slots;
   upstream::Destination destination;
   // Of the metrics, for each model.
   std::vector<std::array<std::uint32_t, kOperations.size()>> series;
-  std::shared_ptr<std::atomic<std::uint64_t>> engine_restarts;  // null for other endpoints
+  std::shared_ptr<const EngineFigures> engine;  // null for other endpoints
 };
 
 /// Names behind a series index; append only over the life of the process.

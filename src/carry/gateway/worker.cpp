@@ -72,6 +72,12 @@ void Worker::adopt(std::shared_ptr<const PublishedConditions> conditions) {
   });
 }
 
+void Worker::adopt_key(std::uint64_t fleet_number, EndpointIndex endpoint, std::string key) {
+  shard.post([this, fleet_number, endpoint, key = std::move(key)]() mutable {
+    door.set_key(fleet_number, endpoint, std::move(key));
+  });
+}
+
 const fleet::Conditions* Worker::conditions() const {
   if (conditions_ && snapshot_ && conditions_->fleet_number == snapshot_->fleet().number)
     return &conditions_->conditions;

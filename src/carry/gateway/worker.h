@@ -39,6 +39,7 @@ struct Common {
   std::atomic<bool> ready{false};
   RetryBudget retries;
   std::function<void(std::vector<placement::Observation>, std::uint64_t fleet_number)> observe;
+  std::function<void(EndpointIndex, std::uint64_t fleet_number)> want;  // a request waits for its model
   std::function<std::string(Worker&)> render_metrics;
   std::atomic<std::uint64_t> reloads{0};
   std::atomic<std::uint64_t> failed_reloads{0};
@@ -52,6 +53,8 @@ class Worker final : private net::TimerOwner {
   // From any thread: posted to the shard.
   void adopt(const std::shared_ptr<const Snapshot>& snapshot);
   void adopt(std::shared_ptr<const PublishedConditions> conditions);
+  /// The key of an endpoint of that fleet from now on.
+  void adopt_key(std::uint64_t fleet_number, EndpointIndex endpoint, std::string key);
   void drain(Duration limit);
   /// Closes what is left.
   void shut();

@@ -238,7 +238,7 @@ void add_endpoints(Exposition& out, const std::vector<ProcessFigures::EndpointFi
   };
   out.family("thalweg_endpoint_health", "gauge", "1 for the state that the endpoint is in, 0 for the others.");
   for (const auto& endpoint : endpoints) {
-    for (const std::string_view state : {"unknown", "healthy", "trial", "down"}) {
+    for (const std::string_view state : {"unknown", "healthy", "trial", "down", "unloaded", "loading"}) {
       out.sample(labels(endpoint) + fmt::format(",health=\"{}\"", state), std::uint64_t{endpoint.health == state});
     }
   }
@@ -248,6 +248,8 @@ void add_endpoints(Exposition& out, const std::vector<ProcessFigures::EndpointFi
   for (const auto& endpoint : endpoints) out.sample(labels(endpoint), std::uint64_t{endpoint.slots});
   out.family("thalweg_engine_restarts_total", "counter", "How often the endpoint's engine was started again.");
   for (const auto& endpoint : endpoints) out.sample(labels(endpoint), endpoint.engine_restarts);
+  out.family("thalweg_engine_loads_total", "counter", "How often the endpoint's model was loaded for a request.");
+  for (const auto& endpoint : endpoints) out.sample(labels(endpoint), endpoint.engine_loads);
 }
 
 }  // namespace

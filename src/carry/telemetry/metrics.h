@@ -81,6 +81,7 @@ struct ProcessFigures {
     std::string name, place, health;
     std::uint32_t running = 0, slots = 0;
     std::uint64_t engine_restarts = 0;
+    std::uint64_t engine_loads = 0;
   };
   std::vector<EndpointFigure> endpoints;
   std::string version;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace thalweg::upstream {
 
 namespace {
@@ -44,6 +46,7 @@ void Connection::carry(Attempt& attempt) {
   head_ += " HTTP/1.1\r\n";
   head_ += pool_->fixed_fields;
   if (pool_->destination.credentials == Credentials::kAnthropic) add_anthropic_fields(body.anthropic_);
+  if (!pool_->destination.forwarded.empty()) add_forwarded(body.callers_);
   if (!body.get_) {
     const fmt::format_int size(body.size_);
     head_ += "Content-Type: application/json\r\nContent-Length: ";
@@ -69,7 +72,7 @@ void Connection::add_anthropic_fields(const AnthropicFields& fields) {
   head_ += "anthropic-version: ";
   head_ += version;
   head_ += "\r\n";
-  if (const std::string& key = pool_->destination.key; !key.empty()) {
+  if (const std::string& key = pool_->key; !key.empty()) {
     head_ += version < kAnthropicBearerSince ? "x-api-key: " : "Authorization: Bearer ";
     head_ += key;
     head_ += "\r\n";
@@ -78,6 +81,17 @@ void Connection::add_anthropic_fields(const AnthropicFields& fields) {
   head_ += "anthropic-beta: ";
   head_ += fields.betas;
   head_ += "\r\n";
+}
+
+void Connection::add_forwarded(std::span<const http::Field> callers) {
+  for (const http::Field& field : callers) {
+    const auto same = [&](const std::string& name) { return equals_ignoring_case(name, field.name); };
+    if (std::ranges::none_of(pool_->destination.forwarded, same)) continue;
+    head_ += field.name;
+    head_ += ": ";
+    head_ += field.value;
+    head_ += "\r\n";
+  }
 }
 
 void Connection::on_connected(std::error_code error) {

@@ -38,6 +38,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void on_timer(std::uint32_t tag) override;
 
   void add_anthropic_fields(const AnthropicFields& fields);
+  void add_forwarded(std::span<const http::Field> callers);
   void send();
   void write();
   void arm_read();

@@ -58,6 +58,24 @@ bool Door::admits(const placement::Permit& permit) const {
   return MonotonicClock::now() <= permit.expires_at() && permit.fleet_number() == fleet_number_;
 }
 
+// A closed list of fields: of the caller's head only what the destination names travels on.
+std::string Door::fixed_fields_of(const Pool& pool) {
+  std::string fields = fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
+                                   pool.destination.host_header);
+  if (!pool.key.empty() && pool.destination.credentials != Credentials::kAnthropic) {
+    const bool bearer = pool.destination.credentials == Credentials::kBearer;
+    fields += fmt::format("{}{}\r\n", bearer ? "Authorization: Bearer " : "api-key: ", pool.key);
+  }
+  return fields;
+}
+
+void Door::set_key(std::uint64_t number, EndpointIndex endpoint, std::string key) {
+  if (number != fleet_number_ || endpoint.value >= pools_.size()) return;
+  Pool& pool = *pools_[endpoint.value];
+  pool.key = std::move(key);
+  pool.fixed_fields = fixed_fields_of(pool);
+}
+
 Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destinations) {
   std::vector<std::shared_ptr<Pool>> pools;
   for (Destination& destination : destinations) {
@@ -72,15 +90,9 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
         if (!tls) return std::unexpected(tls.error());
         pool->tls = std::move(*tls);
       }
-      // A closed list of fields: nothing of the caller's head travels on.
-      pool->fixed_fields =
-          fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
-                      destination.host_header);
-      if (!destination.key.empty() && destination.credentials != Credentials::kAnthropic) {
-        const bool bearer = destination.credentials == Credentials::kBearer;
-        pool->fixed_fields += fmt::format("{}{}\r\n", bearer ? "Authorization: Bearer " : "api-key: ", destination.key);
-      }
       pool->destination = std::move(destination);
+      pool->key = pool->destination.key;
+      pool->fixed_fields = fixed_fields_of(*pool);
     }
     pools.push_back(std::move(pool));
   }

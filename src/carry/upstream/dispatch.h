@@ -56,12 +56,14 @@ struct Destination {
   net::Address address;
   std::string host_header;
   std::string base_path;  // before every path that is not from the root
-  std::string key;        // empty: none is sent
+  std::string key;        // empty: none is sent, or the one of Door::set_key
   Credentials credentials = Credentials::kBearer;
-  std::string query;          // behind every path, with its question mark; mostly empty
-  bool deployments = false;   // a model is part of the path, not only of the body: deployment_path()
-  std::string authorities;    // PEM; empty: the system's
-  net::TlsIdentity identity;  // empty: none is shown
+  std::string query;                     // behind every path, with its question mark; mostly empty
+  bool deployments = false;              // a model is part of the path, not only of the body: deployment_path()
+  std::string authorities;               // PEM; empty: the system's
+  net::TlsIdentity identity;             // empty: none is shown
+  std::vector<std::string> forwarded;    // names of the caller's fields that go along
+  std::vector<std::string> key_command;  // whose key it is, so that another command's is not taken over; mostly none
   Duration idle_limit = kIdleLimit;
   friend bool operator==(const Destination&, const Destination&) = default;
 };
@@ -73,10 +75,18 @@ std::string deployment_path(std::string_view model, std::string_view path);
 class Body {
  public:
   enum class Root : std::uint8_t { kBasePath, kServer };
-  /// A POST of JSON. Only endpoints of Credentials::kAnthropic get the fields of that dialect.
+  /// A POST of JSON. Only endpoints of Credentials::kAnthropic get the fields of that dialect. Of the caller's fields
+  /// those go along that the destination names.
   Body(fleet::Target target, const placement::Obligations& obligations, std::string_view path,
-       std::span<const std::string_view> slices, std::size_t size, const AnthropicFields& anthropic = {})
-      : target_(target), obligations_(obligations), path_(path), slices_(slices), size_(size), anthropic_(anthropic) {}
+       std::span<const std::string_view> slices, std::size_t size, const AnthropicFields& anthropic = {},
+       std::span<const http::Field> callers = {})
+      : target_(target),
+        obligations_(obligations),
+        path_(path),
+        slices_(slices),
+        size_(size),
+        anthropic_(anthropic),
+        callers_(callers) {}
   /// A GET without a body, for probes.
   Body(fleet::Target target, std::string_view path, Root root)
       : target_(target), path_(path), root_(root), get_(true) {}
@@ -92,6 +102,7 @@ class Body {
   Root root_ = Root::kBasePath;
   bool get_ = false;
   AnthropicFields anthropic_;
+  std::span<const http::Field> callers_;
 };
 
 /// How an attempt broke off.
@@ -153,6 +164,9 @@ class Door {
   /// The destinations of fleet `number`. Idle connections to destinations that did not change are kept. kIo when a CA
   /// file cannot be read; then nothing changed.
   Result<void> publish(std::uint64_t number, std::vector<Destination> destinations);
+  /// From now on requests to that endpoint of fleet `number` carry this key; empty: none. Nothing when another fleet is
+  /// in force.
+  void set_key(std::uint64_t number, EndpointIndex endpoint, std::string key);
   /// Closes idle connections, and each busy one once its attempt has ended.
   void close();
 
@@ -162,6 +176,7 @@ class Door {
   friend Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&&, Body&&, Door&, AttemptSink&);
   struct Pool {
     Destination destination;
+    std::string key;  // the destination's, or what set_key gave
     std::unique_ptr<net::TlsContext> tls;
     std::string fixed_fields;  // of every request to it
     std::vector<std::shared_ptr<Connection>> idle;
@@ -169,6 +184,7 @@ class Door {
     bool retired = false;                                // no longer in force: takes no connection back
   };
   static void retire(Pool& pool);
+  static std::string fixed_fields_of(const Pool& pool);
   /// The permit holds now, for the fleet in force.
   bool admits(const placement::Permit& permit) const;
   void launch(Attempt& attempt, bool fresh);

@@ -12,8 +12,10 @@ namespace thalweg::fleet {
 enum class Health : std::uint8_t {
   kUnknown,  // nothing seen yet: may be tried
   kHealthy,
-  kTrial,  // the breaker is half open: requests try it after all others, the next success closes it
-  kDown,   // the breaker is open, or the engine is not running
+  kTrial,     // the breaker is half open: requests try it after all others, the next success closes it
+  kDown,      // the breaker is open, the engine is not running, or there is no key for the server
+  kUnloaded,  // an engine without its model: it loads when a request needs it
+  kLoading,   // it is about to serve
 };
 std::string_view name_of(Health health);
 

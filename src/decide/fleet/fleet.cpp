@@ -69,8 +69,9 @@ std::string_view name_of(EndpointKind kind) {
 }
 
 std::string_view name_of(Health health) {
-  static constexpr std::array<std::string_view, 4> kNames = {"unknown", "healthy", "trial", "down"};
-  static_assert(static_cast<std::size_t>(Health::kDown) + 1 == kNames.size());
+  static constexpr std::array<std::string_view, 6> kNames = {"unknown", "healthy",  "trial",
+                                                             "down",    "unloaded", "loading"};
+  static_assert(static_cast<std::size_t>(Health::kLoading) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(health)];
 }
 

@@ -69,6 +69,10 @@ std::string predicate(const Verdict& verdict, const World& world) {
       return fmt::format("has a context of {} tokens", context_tokens_of(world, verdict.target));
     case Rejection::kDown:
       return "is down";
+    case Rejection::kNotLoaded: {
+      const auto* now = conditions_of(world, verdict.target.endpoint);
+      return now != nullptr && now->health == fleet::Health::kLoading ? "is being loaded" : "is not loaded";
+    }
     case Rejection::kFull: {
       const std::uint32_t slots = world.fleet->endpoints[verdict.target.endpoint.value].slots;
       const auto* now = conditions_of(world, verdict.target.endpoint);
@@ -176,6 +180,10 @@ std::string outcome_line(const Decision& decision, const Question& question, con
     case Outcome::kRun:
       return fmt::format("runs at {}, attempt {}", name_of(world, decision.target()), decision.attempt());
     case Outcome::kWait:
+      if (decision.to_load()) {
+        return fmt::format("waits for {} to load its model, attempt {}",
+                           world.fleet->endpoints[decision.to_load().value].name, decision.attempt());
+      }
       return fmt::format("waits up to {} for {}, attempt {}", seconds(decision.wait()), asked_model(question, world),
                          decision.attempt());
     case Outcome::kDeny:
@@ -210,8 +218,9 @@ std::string denial_sentence(const Decision& decision, const Question& question, 
           could_advice(question, world, "shorten the prompt"));
     case ErrorCode::kOverloaded:
       return fmt::format("no slot came free for {} within {}: {}; try again later", asked_model(question, world),
-                         seconds(question.wait_limit),
-                         causes(decision, world, [](Rejection rejection) { return rejection == Rejection::kFull; }));
+                         seconds(question.wait_limit), causes(decision, world, [](Rejection rejection) {
+                           return rejection == Rejection::kFull || rejection == Rejection::kNotLoaded;
+                         }));
     case ErrorCode::kRateLimited:
       return fmt::format("every endpoint for {} said that it is busy; try again later", asked_model(question, world));
     default: {
@@ -265,6 +274,7 @@ std::string explain_json(const Decision& decision, const Question& question, con
                            {"no_storage", decision.obligations().no_storage}};
   } else if (decision.outcome() == Outcome::kWait) {
     json["wait_ms"] = to_millis(decision.wait());
+    if (decision.to_load()) json["loads"] = world.fleet->endpoints[decision.to_load().value].name;
   } else {
     json["denial"] = thalweg::name_of(decision.denial());
     json["message"] = denial_sentence(decision, question, world);

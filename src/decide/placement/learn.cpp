@@ -82,17 +82,22 @@ void Learner::observe(const Observation& observation, Instant now) {
     breaker.seen = true;
   };
   switch (observation.sight) {
+    case Sight::kKeyRefused:
+      close();
+      return;
     case Sight::kSuccess:
       close();
       learn_rate(breaker.prefill_rate, observation);
       return;
     case Sight::kBusy:
       return;
-    case Sight::kEngineDown:
-      breaker.engine_down = true;
+    case Sight::kUnusable:
+    case Sight::kUnloaded:
+    case Sight::kLoading:
+      breaker.use = observation.sight;
       return;
-    case Sight::kEngineUp:
-      breaker.engine_down = false;
+    case Sight::kUsable:
+      breaker.use = observation.sight;
       close();
       return;
     case Sight::kNotConnected:
@@ -130,7 +135,9 @@ void Learner::running(EndpointIndex endpoint, std::uint32_t attempts) {
 
 bool Learner::publish(Instant now, fleet::Conditions& out) {
   const auto health_of = [now](const Breaker& breaker) {
-    if (breaker.engine_down) return fleet::Health::kDown;
+    if (breaker.use == Sight::kUnusable) return fleet::Health::kDown;
+    if (breaker.use == Sight::kUnloaded) return fleet::Health::kUnloaded;
+    if (breaker.use == Sight::kLoading) return fleet::Health::kLoading;
     if (breaker.open) return now - breaker.opened_at >= breaker.rest ? fleet::Health::kTrial : fleet::Health::kDown;
     return breaker.seen ? fleet::Health::kHealthy : fleet::Health::kUnknown;
   };

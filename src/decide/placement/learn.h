@@ -16,10 +16,13 @@ enum class Sight : std::uint8_t {
   kNotConnected,  // refused, unreachable, TLS failure or connect time-out
   kServerError,   // 5xx other than 503 with Retry-After
   kBusy,          // 429, or 503 with Retry-After: alive, does not count against its health
+  kKeyRefused,    // 401: alive, but our key is not the right one any more
   kSilence,       // a first-token or gap time-out
   kCut,           // closed or malformed before the end
-  kEngineDown,    // the engine's child is not running: down at once
-  kEngineUp,      // the child is running again and answered its health check
+  kUnusable,      // its engine is not running, or there is no key for it: down at once
+  kUsable,        // the engine runs again and told what it can do, or the key is there
+  kUnloaded,      // the engine has no model loaded, and loads it when asked
+  kLoading,       // it has begun to
 };
 
 struct Observation {
@@ -57,7 +60,7 @@ class Learner {
   struct Breaker {
     std::uint32_t failures_in_a_row = 0;
     bool open = false;
-    bool engine_down = false;
+    Sight use = Sight::kUsable;  // or kUnusable, kUnloaded, kLoading
     Instant opened_at{};
     Duration rest = kFirstRest;
     double prefill_rate = 0;  // exponential mean of tokens/s; 0: unknown

@@ -156,19 +156,33 @@ TEST_F(Learning, DoesNotPunishAttemptsThatBeganBeforeTheBreakerOpened) {
 
 TEST_F(Learning, AnEngineIsDownUntilItIsUp) {
   see(Sight::kSuccess);
-  see(Sight::kEngineDown);
+  see(Sight::kUnusable);
   EXPECT_EQ(health(), Health::kDown);
   see(Sight::kSuccess);  // of an attempt that ended before
   now_ += kLongestRest;
   EXPECT_EQ(health(), Health::kDown);
-  see(Sight::kEngineUp);
+  see(Sight::kUsable);
   EXPECT_EQ(health(), Health::kHealthy);
+}
+
+TEST_F(Learning, AnEngineWithoutItsModelIsNotDown) {
+  see(Sight::kUnloaded);
+  EXPECT_EQ(health(), Health::kUnloaded);
+  see(Sight::kSuccess);  // of an attempt that ended before
+  EXPECT_EQ(health(), Health::kUnloaded);
+  see(Sight::kLoading);
+  EXPECT_EQ(health(), Health::kLoading);
+  see(Sight::kUsable);
+  EXPECT_EQ(health(), Health::kHealthy);
+  see(Sight::kLoading);
+  see(Sight::kUnusable);  // it could not be loaded
+  EXPECT_EQ(health(), Health::kDown);
 }
 
 TEST_F(Learning, AnEngineThatCameUpForgetsItsFailures) {
   open_breaker();
-  see(Sight::kEngineDown);
-  see(Sight::kEngineUp);
+  see(Sight::kUnusable);
+  see(Sight::kUsable);
   EXPECT_EQ(health(), Health::kHealthy);
 }
 

@@ -101,16 +101,25 @@ class Placer {
   }
 
  private:
+  enum class Pass : std::uint8_t { kFirst, kTrial, kLoading, kUnloaded };
+  static constexpr std::array<Pass, 4> kPasses = {Pass::kFirst, Pass::kTrial, Pass::kLoading, Pass::kUnloaded};
+
   void choose(Decision& decision) {
     if (!gather()) return deny(decision, ErrorCode::kModelNotFound);
     if (question_.attempt > kMaxAttempts) return deny(decision, all_tried());
 
-    const auto first = std::ranges::find(verdicts_, Rejection::kNone, &Verdict::rejection);
-    if (first != verdicts_.end()) return run(decision, *first);
+    // The best that may run, or that could once its model is loaded.
+    bool any_full = false;
+    for (Verdict& verdict : verdicts_) {
+      if (verdict.rejection == Rejection::kNone) return run(decision, verdict);
+      if (verdict.rejection != Rejection::kNotLoaded) continue;
+      const bool loading = conditions_of(world_, verdict.target.endpoint).health == fleet::Health::kLoading;
+      if (loading || question_.asked_at < limit_) return load(decision, verdict.target.endpoint, loading);
+      any_full = true;  // there was no room for it all the while
+    }
 
     Instant soonest = Instant::max();
     Verdict* retry = nullptr;
-    bool any_full = false;
     for (Verdict& verdict : verdicts_) {
       any_full |= verdict.rejection == Rejection::kFull;
       if (verdict.rejection != Rejection::kTriedBefore) continue;
@@ -148,18 +157,19 @@ class Placer {
     const fleet::Model* model = is_auto ? nullptr : fleet_.find_model(question_.model);
     if (is_auto ? !may_use_any() : model == nullptr || !may_use(question_.model)) return false;
 
-    // Those on trial come after all others, so a second pass where there are any.
-    on_trial_ = false;
+    // Those on trial come after all others, so a second pass where there are any; for `auto` also those whose
+    // model is not loaded.
+    passes_ = {true};
     issuer_unknown_ = question_.bound_elsewhere && has_several_issuers(model);
     if (is_auto) seen_.assign(fleet_.endpoints.size() * kWordsPerEndpoint, 0);
-    for (const bool trial_pass : {false, true}) {
-      if (trial_pass && !on_trial_) break;
+    for (const Pass pass : kPasses) {
+      if (!passes_[static_cast<std::size_t>(pass)]) continue;
       if (is_auto) {
         for (const fleet::Model& each : fleet_.models) {
-          if (may_use(each.name)) consider_for_auto(each, trial_pass);
+          if (may_use(each.name)) consider_for_auto(each, pass);
         }
       } else {
-        for (const Target target : model->targets) consider(target, trial_pass);
+        for (const Target target : model->targets) consider(target, pass, is_auto);
       }
     }
     return true;
@@ -180,7 +190,7 @@ class Placer {
     });
   }
 
-  void consider_for_auto(const fleet::Model& model, bool trial_pass) {
+  void consider_for_auto(const fleet::Model& model, Pass pass) {
     const Capability surface = inference::need_of(question_.surface);
     for (const Target target : model.targets) {
       const fleet::EndpointModel& there = fleet_.at(target);
@@ -189,14 +199,18 @@ class Placer {
       std::uint64_t& word = seen_[target.endpoint.value * kWordsPerEndpoint + target.model.value / 64U];
       const std::uint64_t bit = std::uint64_t{1} << target.model.value % 64U;
       if ((word & bit) != 0) continue;
-      if (consider(target, trial_pass)) word |= bit;
+      if (consider(target, pass, true)) word |= bit;
     }
   }
 
-  bool consider(Target target, bool trial_pass) {
-    const bool on_trial = conditions_of(world_, target.endpoint).health == fleet::Health::kTrial;
-    on_trial_ |= on_trial;
-    if (on_trial != trial_pass) return false;
+  bool consider(Target target, Pass now, bool is_auto) {
+    const fleet::Health health = conditions_of(world_, target.endpoint).health;
+    const Pass pass = health == fleet::Health::kTrial                 ? Pass::kTrial
+                      : is_auto && health == fleet::Health::kLoading  ? Pass::kLoading
+                      : is_auto && health == fleet::Health::kUnloaded ? Pass::kUnloaded
+                                                                      : Pass::kFirst;
+    passes_[static_cast<std::size_t>(pass)] = true;
+    if (pass != now) return false;
     verdicts_.push_back(judge(target));
     return true;
   }
@@ -213,6 +227,7 @@ class Placer {
       return verdict;
     }
     verdict.lacking = needs_.without(capabilities_of(world_, target));
+    if (!verdict.lacking.empty() && says_later(target).covers(verdict.lacking)) verdict.lacking = {};
     if (!verdict.lacking.empty()) {
       verdict.rejection = Rejection::kLacksCapability;
     } else if (issuer_unknown_) {
@@ -258,12 +273,22 @@ class Placer {
     }
     if (silent) return Rejection::kSilentBefore;
     if (!probe && now.health == fleet::Health::kDown) return Rejection::kDown;
+    if (!probe && (now.health == fleet::Health::kUnloaded || now.health == fleet::Health::kLoading))
+      return Rejection::kNotLoaded;
     if (tried && retry_at(target.endpoint) > question_.asked_at) return Rejection::kTriedBefore;
     const fleet::Endpoint& endpoint = fleet_.endpoints[target.endpoint.value];
     const std::uint64_t taken_then = std::uint64_t{now.running} + fleet::slots_for(endpoint, question_.choices);
     const bool full = endpoint.slots != 0 && taken_then > endpoint.slots && !question_.seen_free.has(target.endpoint);
     if (lost_race || (full && !probe)) return Rejection::kFull;
     return tried ? Rejection::kTriedBefore : Rejection::kNone;
+  }
+
+  /// What an engine that does not run now will tell once it does: until then it is no reason to refuse.
+  Capabilities says_later(Target target) const {
+    const fleet::Health health = conditions_of(world_, target.endpoint).health;
+    const bool runs =
+        health != fleet::Health::kDown && health != fleet::Health::kUnloaded && health != fleet::Health::kLoading;
+    return runs ? Capabilities{} : fleet_.at(target).asked.without(conditions_of(world_, target).told);
   }
 
   Rejection probe_of_endpoint() const {
@@ -320,6 +345,7 @@ class Placer {
           tried = true;
           break;
         case Rejection::kDown:
+        case Rejection::kNotLoaded:
         case Rejection::kSilentBefore:
         case Rejection::kUnfitBefore:
           down = true;
@@ -346,6 +372,12 @@ class Placer {
   void wait(Decision& decision, Instant until_then) const {
     decision.outcome_ = Outcome::kWait;
     decision.wait_ = until(question_.asked_at, until_then);
+  }
+
+  void load(Decision& decision, EndpointIndex endpoint, bool loading) const {
+    const Instant poll = later(question_.asked_at, kLoadPoll);
+    wait(decision, loading ? poll : std::min(poll, limit_));
+    decision.to_load_ = endpoint;
   }
 
   static void deny(Decision& decision, ErrorCode code) {
@@ -383,6 +415,7 @@ class Placer {
     h = mix(h, decision.timeouts_.whole);
     h = mix(h, decision.timeouts_.total);
     h = mix(h, decision.wait_);
+    h = mix64(h, decision.to_load_.value);
     h = mix64(h, static_cast<std::uint64_t>(decision.denial_));
     h = mix64(h, decision.request_.high);
     h = mix64(h, decision.request_.low);
@@ -405,7 +438,7 @@ class Placer {
   std::vector<std::uint64_t>& seen_;
   const Capabilities needs_;
   const Instant limit_;
-  bool on_trial_ = false;
+  std::array<bool, kPasses.size()> passes_{};  // that have something to consider
   bool issuer_unknown_ = false;
 };
 
@@ -416,9 +449,10 @@ std::string_view name_of(Outcome outcome) {
 }
 
 std::string_view name_of(Rejection rejection) {
-  static constexpr std::array<std::string_view, 11> kNames = {
-      "none", "not_the_probed", "lacks_capability", "not_carried",   "issuer_unknown", "context_too_small",
-      "down", "full",           "tried_before",     "silent_before", "unfit_before"};
+  static constexpr std::array<std::string_view, 12> kNames = {"none",         "not_the_probed", "lacks_capability",
+                                                              "not_carried",  "issuer_unknown", "context_too_small",
+                                                              "down",         "not_loaded",     "full",
+                                                              "tried_before", "silent_before",  "unfit_before"};
   static_assert(static_cast<std::size_t>(Rejection::kUnfitBefore) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(rejection)];
 }

@@ -15,7 +15,7 @@
 namespace thalweg::placement {
 
 /// Changes whenever the same Question and World may give another Decision.
-inline constexpr std::uint32_t kPlaceVersion = 3;
+inline constexpr std::uint32_t kPlaceVersion = 4;
 
 enum class Outcome : std::uint8_t { kRun, kWait, kDeny };
 std::string_view name_of(Outcome outcome);
@@ -28,7 +28,8 @@ enum class Rejection : std::uint8_t {
   kNotCarried,       // its API cannot say what the request says
   kIssuerUnknown,    // the request is bound to its issuer, and the model has endpoints of several
   kContextTooSmall,
-  kDown,          // its breaker is open or its engine is not running
+  kDown,          // its breaker is open, its engine is not running or its key is missing
+  kNotLoaded,     // its engine loads the model when it is needed
   kFull,          // all its slots are taken
   kTriedBefore,   // an earlier attempt of this request failed there; it may be retried from a later instant
   kSilentBefore,  // an earlier attempt met silence there
@@ -71,6 +72,8 @@ class Decision {
   const fleet::Timeouts& timeouts() const { return timeouts_; }
   /// For kWait: how long at most until it is worth asking again (a slot may come free earlier).
   Duration wait() const { return wait_; }
+  /// For kWait: whose model is to be loaded meanwhile; mostly none.
+  EndpointIndex to_load() const { return to_load_; }
   /// For kDeny: the error code that the caller gets.
   ErrorCode denial() const { return denial_; }
   /// One verdict a target considered, in order of preference.
@@ -93,6 +96,7 @@ class Decision {
   Obligations obligations_;
   fleet::Timeouts timeouts_;
   Duration wait_{};
+  EndpointIndex to_load_;
   ErrorCode denial_ = ErrorCode::kInternal;
   std::span<const Verdict> verdicts_;
   RequestId request_;
@@ -116,6 +120,8 @@ std::uint32_t context_tokens_of(const World& world, fleet::Target target);
 inline constexpr std::uint64_t kEstimateMargin = 2;
 /// A slot freed on another shard is noticed by then; one freed on the same shard wakes the request earlier.
 inline constexpr Duration kSlotPoll = 50ms;
+/// How often a request that waits for a model to be loaded says so again; the model's readiness wakes it earlier.
+inline constexpr Duration kLoadPoll = 250ms;
 /// An engine's time-outs where the configuration leaves them to Thalweg: the least wait for a first token, on top of
 /// which comes its prefill, and the longest gap between tokens, in which other prompts' prefill may share the device.
 inline constexpr Duration kEngineFirstTokenFloor = 10s;
@@ -125,7 +131,9 @@ inline constexpr Duration kEngineGap = 30s;
 /// capable: say what lacks), kContextExceeded (capable but for the context's size), kUnavailable (capable but none
 /// healthy, or all tried), kRateLimited (all tried, and every one said that it is busy), kOverloaded (waited
 /// `wait_limit` for a slot). Prefers targets in the model's order; among equals a healthy or unknown endpoint before
-/// one on trial; a full one is passed over, and when only full ones are left the answer is kWait.
+/// one on trial; a full one is passed over, and when only full ones are left the answer is kWait. One whose model is
+/// not loaded keeps its rank where the caller named the model, and the request waits for it: as long as it takes once
+/// it loads, `wait_limit` for the room to. For `auto` it comes after all that are loaded.
 Decision place(const Question& question, const World& world, Scratch& scratch);
 
 }  // namespace thalweg::placement

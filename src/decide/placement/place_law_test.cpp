@@ -53,16 +53,30 @@ bool has_several_issuers(const RandomWorld& random) {
   return issuers.size() > 1;
 }
 
+bool is_loaded(const RandomWorld& random, Target target) {
+  const Health health = random.conditions.endpoints[target.endpoint.value].health;
+  return health != Health::kUnloaded && health != Health::kLoading;
+}
+
+/// It can, or may yet tell that it can.
+bool may_do(const RandomWorld& random, Target target, Capability capability) {
+  const auto& told = random.conditions.endpoints[target.endpoint.value].models[target.model.value].told;
+  const bool runs =
+      is_loaded(random, target) && random.conditions.endpoints[target.endpoint.value].health != Health::kDown;
+  if (!runs && random.fleet.at(target).asked.has(capability) && !told.has(capability)) return true;
+  return can_do(random, target, capability);
+}
+
 /// Nothing lasting speaks against it: capability, API, issuer, context, earlier silence or unfitness, health.
 bool may_ever_run(const RandomWorld& random, Target target) {
   const Question& q = random.question;
   if (q.only && q.only != target.endpoint) return false;
   if (!serves_model(random, target)) return false;
-  if (!can_do(random, target, q.surface == Surface::kOpenAiChat ? Capability::kChat : Capability::kCompletions))
+  if (!may_do(random, target, q.surface == Surface::kOpenAiChat ? Capability::kChat : Capability::kCompletions))
     return false;
   for (std::size_t i = 0; i < inference::kCapabilityCount; ++i) {
     const auto capability = static_cast<Capability>(i);
-    if (q.needs.has(capability) && !can_do(random, target, capability)) return false;
+    if (q.needs.has(capability) && !may_do(random, target, capability)) return false;
   }
   if (!q.carried_by.has(random.fleet.endpoints[target.endpoint.value].kind)) return false;
   if (q.bound_elsewhere && has_several_issuers(random)) return false;
@@ -126,6 +140,7 @@ TEST(PlaceLaw, RunsOnlyWhereEverythingAllowsIt) {
     ASSERT_LE(random.question.attempt, kMaxAttempts);
     ASSERT_TRUE(may_ever_run(random, decision.target()));
     ASSERT_FALSE(is_full(random, decision.target()));
+    ASSERT_TRUE(random.question.only || is_loaded(random, decision.target()));
     for (const EarlierAttempt& earlier : random.question.earlier.view()) {
       const bool later = &earlier == &random.question.earlier.view().back();
       if (later && earlier.target.endpoint == decision.target().endpoint && earlier.end != AttemptEnd::kUnfit) {
@@ -147,10 +162,16 @@ TEST(PlaceLaw, RunsWhereverAnUntriedTargetIsFree) {
     const RandomWorld random(seed);
     if (random.question.attempt > kMaxAttempts || is_probe_of_endpoint(random.question)) continue;
     const Decision decision = place(random.question, random.world(), scratch);
+    if (decision.to_load()) {  // of one that comes first
+      ASSERT_EQ(decision.outcome(), Outcome::kWait);
+      ASSERT_NE(random.question.model, "");
+      continue;
+    }
     bool any = false;
     bool any_not_on_trial = false;
     for (const Target target : all_targets(random)) {
       if (!may_ever_run(random, target) || is_full(random, target) || was_tried(random, target)) continue;
+      if (!random.question.only && !is_loaded(random, target)) continue;
       any = true;
       any_not_on_trial |= random.conditions.endpoints[target.endpoint.value].health != Health::kTrial;
     }
@@ -163,6 +184,35 @@ TEST(PlaceLaw, RunsWhereverAnUntriedTargetIsFree) {
     }
   }
   EXPECT_GT(untried, kWorlds / 10);
+}
+
+TEST(PlaceLaw, WaitsForAModelToLoadOnlyWhereItMayServe) {
+  Scratch scratch;
+  std::size_t loads = 0;
+  for (std::uint64_t seed = 0; seed < kWorlds; ++seed) {
+    SCOPED_TRACE(seed);
+    const RandomWorld random(seed);
+    const Decision decision = place(random.question, random.world(), scratch);
+    if (!decision.to_load()) continue;
+    ++loads;
+    ASSERT_EQ(decision.outcome(), Outcome::kWait);
+    ASSERT_GT(decision.wait(), 0s);
+    const auto endpoint = decision.to_load();
+    const Health health = random.conditions.endpoints[endpoint.value].health;
+    ASSERT_TRUE(health == Health::kUnloaded || health == Health::kLoading);
+    bool serves = false;
+    bool loaded_and_free = false;
+    for (const Target target : all_targets(random)) {
+      if (!may_ever_run(random, target)) continue;
+      serves |= target.endpoint == endpoint;
+      loaded_and_free |= is_loaded(random, target) && !is_full(random, target) && !was_tried(random, target);
+    }
+    ASSERT_TRUE(serves);
+    if (random.question.model == fleet::kAutoModel) {
+      ASSERT_FALSE(loaded_and_free);
+    }
+  }
+  EXPECT_GT(loads, kWorlds / 100);
 }
 
 TEST(PlaceLaw, DeniesOrWaitsForAReasonThatHolds) {
@@ -211,7 +261,11 @@ TEST(PlaceLaw, AWaitEndsWithinTheLimitAndADenialStays) {
     Question& q = random.question;
     const Instant limit = q.first_asked_at + q.wait_limit;
     Decision decision = place(q, random.world(), scratch);
-    for (int rounds = 0; decision.outcome() == Outcome::kWait; ++rounds) {
+    const auto loads = [&] {  // takes what it takes
+      const EndpointIndex endpoint = decision.to_load();
+      return endpoint && random.conditions.endpoints[endpoint.value].health == Health::kLoading;
+    };
+    for (int rounds = 0; decision.outcome() == Outcome::kWait && !loads(); ++rounds) {
       ++waits;
       ASSERT_GT(decision.wait(), 0s);
       q.asked_at += decision.wait();
@@ -237,9 +291,14 @@ TEST(PlaceLaw, AskingForLessNeverEndsARun) {
     Question less = random.question;
     less.needs = {};
     less.estimated_input_tokens /= 2;
-    ASSERT_EQ(place(less, random.world(), scratch).outcome(), Outcome::kRun);
+    // It may also have become worth the wait for a better one.
+    const auto goes = [&] {
+      const Decision decision = place(less, random.world(), scratch);
+      return decision.outcome() == Outcome::kRun || decision.to_load();
+    };
+    ASSERT_TRUE(goes());
     less.earlier = {};
-    ASSERT_EQ(place(less, random.world(), scratch).outcome(), Outcome::kRun);
+    ASSERT_TRUE(goes());
   }
 }
 

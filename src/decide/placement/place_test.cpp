@@ -121,6 +121,60 @@ TEST_F(Place, TriesOneOnTrialAfterAllOthers) {
   EXPECT_EQ(runs_at(), kLocal);
 }
 
+TEST_F(Place, WaitsForTheFirstModelToBeLoaded) {
+  now(kLocal).health = Health::kUnloaded;
+  const Decision asked = ask();
+  EXPECT_EQ(asked.outcome(), Outcome::kWait);
+  EXPECT_EQ(asked.to_load(), kLocal.endpoint);
+  EXPECT_EQ(asked.wait(), kLoadPoll);
+  EXPECT_EQ(asked.verdicts()[0].rejection, Rejection::kNotLoaded);
+  // One that is preferred and runs is not left for one that does not.
+  now(kLocal).health = Health::kHealthy;
+  now(kEdge).health = Health::kUnloaded;
+  EXPECT_EQ(runs_at(), kLocal);
+  EXPECT_FALSE(ask().to_load());
+  now(kLocal).running = 2;  // full: passed over
+  EXPECT_EQ(ask().to_load(), kEdge.endpoint);
+}
+
+TEST_F(Place, WaitsForRoomToLoadNoLongerThanForASlot) {
+  now(kLocal).health = Health::kUnloaded;
+  EXPECT_EQ(ask_after(question_.wait_limit - 10ms).to_load(), kLocal.endpoint);
+  EXPECT_EQ(ask_after(question_.wait_limit - 10ms).wait(), 10ms);
+  EXPECT_EQ(ask_after(question_.wait_limit).target(), kEdge);
+  now(kEdge).health = now(kCloud).health = Health::kDown;
+  EXPECT_EQ(denial(), ErrorCode::kOverloaded);
+  now(kLocal).health = Health::kLoading;  // it has its room, and takes its time
+  EXPECT_EQ(ask_after(10 * question_.wait_limit).to_load(), kLocal.endpoint);
+  EXPECT_EQ(ask_after(10 * question_.wait_limit).wait(), kLoadPoll);
+}
+
+TEST_F(Place, TakesALoadedModelForAutoFirst) {
+  question_.model = fleet::kAutoModel;
+  now(kLocal).health = Health::kUnloaded;
+  now(kEdge).health = Health::kLoading;
+  EXPECT_EQ(runs_at(), kCloud);
+  now(kCloud).health = Health::kTrial;
+  EXPECT_EQ(runs_at(), kCloud);
+  now(kCloud).health = Health::kDown;
+  EXPECT_EQ(ask().to_load(), kEdge.endpoint);
+  now(kEdge).health = Health::kDown;
+  EXPECT_EQ(ask().to_load(), kLocal.endpoint);
+}
+
+TEST_F(Place, LoadsAModelToLearnWhatItCanDo) {
+  question_.needs = {Capability::kTools};
+  configured(kLocal).asked = {Capability::kTools};
+  now(kLocal).health = Health::kUnloaded;
+  EXPECT_EQ(ask().to_load(), kLocal.endpoint);
+  told(kLocal).told = {Capability::kTools};  // it did tell, when it was loaded last
+  EXPECT_EQ(runs_at(), kEdge);
+  told(kLocal) = {};
+  now(kLocal).health = Health::kDown;  // an engine that starts: it may be able to
+  now(kEdge).health = now(kCloud).health = Health::kDown;
+  EXPECT_EQ(denial(), ErrorCode::kUnavailable);
+}
+
 TEST_F(Place, PassesOverAFullOne) {
   now(kLocal).running = 1;
   EXPECT_EQ(runs_at(), kLocal);

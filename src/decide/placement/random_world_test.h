@@ -90,8 +90,9 @@ class RandomWorld {
   }
 
   void make_conditions() {
-    static constexpr fleet::Health kHealths[] = {fleet::Health::kUnknown, fleet::Health::kHealthy,
-                                                 fleet::Health::kHealthy, fleet::Health::kTrial, fleet::Health::kDown};
+    static constexpr fleet::Health kHealths[] = {
+        fleet::Health::kUnknown, fleet::Health::kHealthy,  fleet::Health::kHealthy, fleet::Health::kTrial,
+        fleet::Health::kDown,    fleet::Health::kUnloaded, fleet::Health::kLoading};
     conditions.number = 1 + below(1000);
     conditions.endpoints.resize(fleet.endpoints.size());
     for (std::size_t e = 0; e < fleet.endpoints.size(); ++e) {
