@@ -117,8 +117,8 @@ def test_one_makes_room_for_another(start, python):
 
 def test_a_busy_model_is_not_unloaded_for_another(start, python):
     gateway = start({**engines("3GiB", a=ALONE, b=ALONE), "limits": {"wait": "300s"}})
-    client = python(gateway.base_url)
-    stream = iter(client.chat.completions.create(model="a", messages=ASK["messages"], max_tokens=400, stream=True,
+    client = python(gateway.base_url, timeout=300)
+    stream = iter(client.chat.completions.create(model="a", messages=ASK["messages"], max_tokens=200, stream=True,
                                                  extra_body={"ignore_eos": True}))
     next(stream)
     [running] = gateway.engine_pids()
