@@ -1,21 +1,17 @@
 #include "base/id.h"
 
 #include <bit>
+#include <cstring>
 
 #include "base/hash.h"
+#include "base/text.h"
 
 namespace thalweg {
 
 void RequestId::write(char* out) const {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  out[0] = 'r';
-  out[1] = 'e';
-  out[2] = 'q';
-  out[3] = '_';
-  for (std::size_t i = 0; i < 16; ++i) {
-    out[4 + i] = kDigits[high >> (60 - 4 * i) & 15];
-    out[20 + i] = kDigits[low >> (60 - 4 * i) & 15];
-  }
+  std::memcpy(out, "req_", 4);
+  write_hex(high, out + 4);
+  write_hex(low, out + 20);
 }
 
 std::string RequestId::text() const {

@@ -1,7 +1,9 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace thalweg {
 namespace {
@@ -82,6 +84,19 @@ bool is_valid_utf8(std::string_view bytes) {
     i += more + 1;
   }
   return true;
+}
+
+// Two digits at a time: it is written several times on every request's way.
+void write_hex(std::uint64_t value, char* out) {
+  static constexpr auto kPairs = [] {
+    std::array<char, 512> pairs{};
+    for (std::size_t i = 0; i < 256; ++i) {
+      pairs[2 * i] = "0123456789abcdef"[i >> 4];
+      pairs[2 * i + 1] = "0123456789abcdef"[i & 15];
+    }
+    return pairs;
+  }();
+  for (std::size_t i = 0; i < 8; ++i) std::memcpy(out + 2 * i, &kPairs[2 * (value >> (56 - 8 * i) & 255)], 2);
 }
 
 std::string_view trim(std::string_view text) {

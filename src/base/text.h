@@ -1,6 +1,7 @@
 // Small facts about text: nearest names for "did you mean", UTF-8, trimming.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,9 @@ std::optional<std::string_view> did_you_mean(std::string_view word, std::span<co
 std::string suggestion(std::string_view word, std::span<const std::string_view> candidates);
 
 bool is_valid_utf8(std::string_view bytes);
+
+/// The 16 hexadecimal digits of a value.
+void write_hex(std::uint64_t value, char* out);
 
 std::string_view trim(std::string_view text);
 /// The case of ASCII letters, whatever the locale.

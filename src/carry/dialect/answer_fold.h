@@ -27,6 +27,8 @@ class AnswerFold {
   /// The whole answer, its usage the one that was sent or, where the choices were reported one by one, `total`.
   /// kUpstreamFailed when no frame had a choice.
   Result<std::string> finish(const inference::Usage& total) const;
+  /// Nothing was added.
+  bool empty() const { return choices_.empty(); }
 
  private:
   struct Joined {

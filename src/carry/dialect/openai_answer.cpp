@@ -132,7 +132,7 @@ void OpenAiAnswer::begin(const inference::Request& request, std::string_view sho
 
 void OpenAiAnswer::forget() {
   constexpr std::size_t kKeptCapacity = 16 * 1024;
-  if (impl_->folds) impl_->fold = {};
+  if (impl_->folds && !impl_->fold.empty()) impl_->fold = {};
   for (std::string* text : {&impl_->finish_reason, &impl_->error_message, &impl_->storage}) {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }

@@ -3,12 +3,28 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstring>
 
 namespace thalweg::http {
 namespace {
 
 bool is_space(char c) {
   return c == ' ' || c == '\t';
+}
+
+std::uint64_t word_at(const char* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// Eight bytes with their ASCII letters in lower case.
+std::uint64_t lower_of(const char* at) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kTops = kOnes * 0x80;
+  const std::uint64_t word = word_at(at);
+  const std::uint64_t low = word & ~kTops;
+  const std::uint64_t from_a = low + kOnes * (0x80 - 'A'), behind_z = low + kOnes * (0x7F - 'Z');
+  return word | ((from_a & ~behind_z & ~word & kTops) >> 2);
 }
 
 std::string_view reason_of(const llhttp_t& parser) {
@@ -19,7 +35,11 @@ std::string_view reason_of(const llhttp_t& parser) {
 
 bool equals_lower(std::string_view any_case, std::string_view lower_case) {
   if (any_case.size() != lower_case.size()) return false;
-  for (std::size_t i = 0; i < any_case.size(); ++i) {
+  std::size_t i = 0;
+  for (; any_case.size() - i >= 8; i += 8) {
+    if (lower_of(any_case.data() + i) != word_at(lower_case.data() + i)) return false;
+  }
+  for (; i < any_case.size(); ++i) {
     const char c = any_case[i];
     const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
     if (lower != lower_case[i]) return false;

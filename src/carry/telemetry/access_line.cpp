@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/text.h"
 #include "carry/telemetry/access_log.h"
 
 namespace thalweg::telemetry {
@@ -43,6 +44,19 @@ constexpr auto kPlain = [] {
   return plain;
 }();
 
+// Eight bytes at once: none beyond ASCII, no control character, no quote, no backslash, no DEL.
+bool are_plain(const char* at) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kTops = kOnes * 0x80;
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, at, sizeof bytes);
+  const auto has = [](std::uint64_t word, std::uint8_t byte) {  // exact where no byte has its top bit
+    const std::uint64_t zeros = word ^ kOnes * byte;
+    return ((zeros + kOnes * 0x7F) & kTops) ^ kTops;
+  };
+  const std::uint64_t printable = (bytes + kOnes * (0x80 - 0x20)) & kTops;
+  return ((bytes & kTops) | (printable ^ kTops) | has(bytes, '"') | has(bytes, '\\') | has(bytes, 0x7F)) == 0;
+}
+
 class Line {
  public:
   explicit Line(char* out) : at_(out) {}
@@ -60,7 +74,8 @@ class Line {
   }
 
   void hex(std::uint64_t value) {
-    for (int shift = 60; shift >= 0; shift -= 4) *at_++ = "0123456789abcdef"[value >> shift & 15];
+    write_hex(value, at_);
+    at_ += 16;
   }
 
   // Milliseconds with three decimals.
@@ -101,6 +116,7 @@ class Line {
   void text(std::string_view value, std::size_t bound) {
     const char* const end = at_ + bound;
     std::size_t i = 0;
+    for (; value.size() - i >= 8 && end - at_ >= 8 && are_plain(value.data() + i); i += 8) raw(value.substr(i, 8));
     while (i < value.size()) {
       const auto c = static_cast<std::uint8_t>(value[i]);
       if (kPlain[c]) {
