@@ -24,6 +24,12 @@ enum class Delivery { kWhole, kStream };  // kStream asks for usage too (stream_
 /// A chat completion request of exactly `bytes` (>= 512), with fields in the order of the OpenAI Python client.
 std::string chat_request(std::string_view model, std::size_t bytes, Delivery delivery);
 
+/// The same as a request for Anthropic's Messages, with fields in the order of its Python client.
+std::string messages_request(std::string_view model, std::size_t bytes, Delivery delivery);
+
+/// A request for the vector of one text, of exactly `bytes` (>= 512).
+std::string embeddings_request(std::string_view model, std::size_t bytes);
+
 /// A request for a real engine: a long answer, greedy, streamed, at most `max_tokens`.
 std::string engine_request(std::string_view model, unsigned max_tokens);
 
@@ -37,10 +43,18 @@ struct AroundModel {
 /// A chat completion of exactly `bytes` (>= 1024) when `kUpstreamModel` stands in it.
 AroundModel chat_answer(std::size_t bytes);
 Usage usage_of_answer(std::size_t bytes);
+/// What such an answer says, as the inside of a JSON string.
+std::string text_of_answer(std::size_t bytes);
+
+/// Vectors as JSON numbers: an answer of exactly `bytes` (>= 1024) when `kUpstreamModel` stands in it.
+AroundModel embeddings_answer(std::size_t bytes);
+Usage usage_of_embeddings();
 
 /// The frames of one stream without their "data: " and blank line: the role, `content_frames` of text, the finish
 /// reason, and last the usage frame, which an upstream leaves out unless asked for it. "[DONE]" is not among them.
 std::vector<AroundModel> stream_frames(std::size_t content_frames);
 Usage usage_of_stream(std::size_t content_frames);
+/// What its frames of text say, one after the other.
+std::vector<std::string> texts_of_stream(std::size_t content_frames);
 
 }  // namespace thalweg::bench

@@ -27,6 +27,8 @@ constexpr std::string_view kHelp = R"(bench_load: load for a server of OpenAI ch
   --connections N         (32)        --requests N | --seconds T
   --rate R                open loop, requests a second
   --stream --frames N     expects streams of N frames of text
+  --messages              asks for Anthropic's Messages: the same words come back as a message
+  --embeddings            asks for vectors
   --engine --max-tokens N expects any stream with usage, prints tokens a second
   --header 'Name: value'  may be repeated
   --patience T            (10) seconds without a byte until the run is given up
@@ -53,7 +55,8 @@ struct Options {
   std::string model = "bench";
   std::size_t request_bytes = 1024, answer_bytes = 1024, frames = 200;
   unsigned max_tokens = 128;
-  Expected::Kind kind = Expected::Kind::kWhole;
+  bool stream = false, engine = false, messages = false, embeddings = false;
+  bool streams() const { return stream || engine; }
   std::vector<std::string> headers;
 };
 
@@ -81,11 +84,15 @@ Options read_options(int argc, char** argv) {
       std::exit(0);
     }
     if (name == "--stream") {
-      options.kind = Expected::Kind::kStream;
+      options.stream = true;
       continue;
     }
     if (name == "--engine") {
-      options.kind = Expected::Kind::kEngine;
+      options.engine = true;
+      continue;
+    }
+    if (name == "--messages" || name == "--embeddings") {
+      (name == "--messages" ? options.messages : options.embeddings) = true;
       continue;
     }
     if (i + 1 == argc) refuse(fmt::format("{} needs a value or is unknown", name));
@@ -122,17 +129,33 @@ Options read_options(int argc, char** argv) {
   return options;
 }
 
+std::string request_body(const Options& options) {
+  const Delivery delivery = options.streams() ? Delivery::kStream : Delivery::kWhole;
+  if (options.engine) return engine_request(options.model, options.max_tokens);
+  if (options.embeddings) return embeddings_request(options.model, options.request_bytes);
+  if (options.messages) return messages_request(options.model, options.request_bytes, delivery);
+  return chat_request(options.model, options.request_bytes, delivery);
+}
+
+Expected expected(const Options& options) {
+  if (options.engine) return Expected::engine();
+  if (options.embeddings) return Expected::embeddings(options.answer_bytes);
+  if (options.messages)
+    return options.stream ? Expected::message_stream(options.frames) : Expected::message(options.answer_bytes);
+  return options.stream ? Expected::stream(options.frames) : Expected::whole(options.answer_bytes);
+}
+
 /// Head and body as one string: the request leaves in one write.
 std::string whole_request(const Options& options) {
-  const bool streamed = options.kind != Expected::Kind::kWhole;
-  const std::string body =
-      options.kind == Expected::Kind::kEngine
-          ? engine_request(options.model, options.max_tokens)
-          : chat_request(options.model, options.request_bytes, streamed ? Delivery::kStream : Delivery::kWhole);
+  const std::string body = request_body(options);
+  const std::string_view path = options.messages     ? "/v1/messages"
+                                : options.embeddings ? "/v1/embeddings"
+                                                     : "/v1/chat/completions";
   std::string out = fmt::format(
-      "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: {}\r\n"
+      "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: {}\r\n"
       "User-Agent: thalweg-bench\r\nContent-Length: {}\r\n",
-      options.host_field, streamed ? "text/event-stream" : "application/json", body.size());
+      path, options.host_field, options.streams() ? "text/event-stream" : "application/json", body.size());
+  if (options.messages) out += "anthropic-version: 2023-06-01\r\n";
   for (const std::string& header : options.headers) out.append(header).append("\r\n");
   return out.append("\r\n").append(body);
 }
@@ -162,11 +185,11 @@ void print(const Options& options, const Outcome& outcome) {
   fmt::print(R"("cpu_user":{:.6f},"cpu_system":{:.6f},"utilisation":{:.4f},"latency_us":{})", outcome.cpu_user,
              outcome.cpu_system, outcome.seconds > 0 ? cpu / outcome.seconds : 0.0, json(outcome.latency));
   if (options.plan.rate > 0) fmt::print(R"(,"rate":{},"lateness_us":{})", options.plan.rate, json(outcome.lateness));
-  if (options.kind != Expected::Kind::kWhole) {
-    fmt::print(R"(,"frames":{},"first_frame_us":{},"gap_us":{})", outcome.frames, json(outcome.first_byte),
+  if (options.streams()) {
+    fmt::print(R"(,"frames":{},"first_token_us":{},"gap_us":{})", outcome.frames, json(outcome.first_token),
                json(outcome.gap));
   }
-  if (options.kind == Expected::Kind::kEngine) {
+  if (options.engine) {
     fmt::print(R"(,"tokens_per_second":{:.3f})",
                outcome.seconds > 0 ? static_cast<double>(outcome.usage.output_tokens) / outcome.seconds : 0.0);
   }
@@ -178,9 +201,7 @@ void print(const Options& options, const Outcome& outcome) {
 int main(int argc, char** argv) {
   Options options = read_options(argc, argv);
   options.plan.request = whole_request(options);
-  options.plan.expected = options.kind == Expected::Kind::kWhole    ? Expected::whole(options.answer_bytes)
-                          : options.kind == Expected::Kind::kStream ? Expected::stream(options.frames)
-                                                                    : Expected::engine();
+  options.plan.expected = expected(options);
   const Outcome outcome = drive(options.plan);
   print(options, outcome);
   return outcome.errors == 0 && outcome.ok == outcome.sent && outcome.ok > 0 ? 0 : 1;

@@ -217,10 +217,10 @@ class Driver {
   }
 
   void note_times(Connection& connection, std::uint64_t new_frames) {
-    if (plan_.expected.kind() == Expected::Kind::kWhole || new_frames == 0) return;
+    if (!plan_.expected.streams() || new_frames == 0 || !connection.check.has_spoken()) return;
     const Instant now = Clock::now();
     if (!connection.answering) {
-      out_.first_byte.record(now - connection.due);
+      out_.first_token.record(now - connection.due);
       connection.answering = true;
     } else {
       out_.gap.record(now - connection.last_frame);
@@ -236,8 +236,7 @@ class Driver {
                   fmt::format("status {}: {}", connection.reader.status(), connection.check.unread().substr(0, 300)));
     }
     if (!fault.empty()) return lose(connection, fault);
-    if (connection.reader.event_stream() != (plan_.expected.kind() != Expected::Kind::kWhole))
-      return lose(connection, "a wrong Content-Type");
+    if (connection.reader.event_stream() != (plan_.expected.streams())) return lose(connection, "a wrong Content-Type");
     ++out_.ok;
     out_.latency.record(finished_ - connection.due);
     out_.frames += connection.check.frames();

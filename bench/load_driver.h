@@ -36,9 +36,9 @@ struct Outcome {
   double seconds = 0;                   // from the first request to the last answer
   double cpu_user = 0, cpu_system = 0;  // of this process, within `seconds`
   Latencies latency;
-  Latencies first_byte;  // to the body's first byte
-  Latencies gap;         // between reads that brought frames of one stream
-  Latencies lateness;    // open loop: how long after its time a request was sent
+  Latencies first_token;  // to a stream's first text
+  Latencies gap;          // between reads that brought frames of one stream
+  Latencies lateness;     // open loop: how long after its time a request was sent
 };
 
 /// Runs the plan to its end. Gives up after 100 errors or when patience is over; `errors` says so.

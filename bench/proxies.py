@@ -12,7 +12,7 @@ import processes
 from processes import BenchError
 
 HERE = Path(__file__).resolve().parent
-CHAT_PATH = b"/v1/chat/completions"
+PATHS = (b"/v1/chat/completions", b"/v1/messages", b"/v1/embeddings")
 
 # Where /metrics counts tokens, with a label whose value is "input" or "output".
 TOKEN_METRIC = "thalweg_tokens_total"
@@ -22,8 +22,8 @@ listen: 127.0.0.1:0
 shards: 1
 places: {{cloud: {{kind: cloud, country: US}}}}
 endpoints:
-  up: {{place: cloud, api: openai, url: "http://127.0.0.1:{upstream}/v1", key: "${{BENCH_KEY}}", slots: 256, models: {{bench: {{name: {model}, context: 128000, capabilities: [chat, tools, n]}}}}}}
-models: {{bench: [up/bench]}}
+  up: {{place: cloud, api: openai, url: "http://127.0.0.1:{upstream}/v1", key: "${{BENCH_KEY}}", slots: 256, models: {{bench: {{name: {model}, context: 128000, capabilities: [chat, tools, n]}}, vectors: {{name: {model}, capabilities: [embeddings]}}}}}}
+models: {{bench: [up/bench], vectors: [up/vectors]}}
 keys: [{{id: bench, sha256: {sha256}, tenant: bench}}]
 log: {{access: {log}}}
 limits: {{}}
@@ -57,9 +57,9 @@ class Proxy:
         self.output_tokens += result["output_tokens"]
 
     def lines(self) -> int:
-        """Access log lines of chat requests so far."""
+        """Access log lines of requests for answers so far."""
         with open(self.log, "rb") as file:
-            return sum(CHAT_PATH in line for line in file)
+            return sum(any(path in line for path in PATHS) for line in file)
 
     def check(self) -> None:
         """While it runs: do its books agree?"""

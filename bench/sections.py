@@ -361,7 +361,7 @@ def reloading(bench: Bench) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=5)
         for number in range(2 * reloads):
             by = list(times)[number % 2]
-            text = first.replace("models: {bench: [up/bench]}", f"models: {{bench: [up/bench], v{number}: [e0/m]}}")
+            text = first.replace("models: {bench: [up/bench],", f"models: {{v{number}: [e0/m], bench: [up/bench],")
             text = text.replace("endpoints:\n", "endpoints:\n" + more_endpoints).replace("tenant: bench}]", "tenant: bench}" + more_keys + "]")
             written = subject.config.with_suffix(".new")
             written.write_text(text)
@@ -437,6 +437,132 @@ def engine_tokens(bench: Bench) -> None:
         processes.stop(server)
 
 
+def translation(bench: Bench) -> None:
+    """(i) CPU of a request that is translated (Messages in, chat completions out) beside one that is not, on one gateway; 32 connections."""
+    if bench.subject is None:
+        bench.rows.append(Row("i", "translation", "us", None, note="needs the gateway"))
+        return
+    for label, size in (("1 KiB", 1024), ("16 KiB", 16 * 1024)):
+        frames = size // 200  # of a stream that says about as much
+        upstream = Upstream(bench.tools, bench.load_core, answer_bytes=size, frames=frames)
+        subject = bench.start_subject("translation", upstream)
+        for delivery, shape in (("plain", ["--answer-bytes", size]), ("streamed", ["--stream", "--frames", frames])):
+            options = ["--connections", 32, "--request-bytes", size, *shape]
+            requests = bench.size(20_000, 4_000) if size == 1024 else bench.size(10_000, 2_000)
+            cpu: dict[str, list[float]] = {"messages": [], "chat": []}
+            for number in range(-1, bench.pairs):  # round -1 warms up
+                for name in rotated(list(cpu), max(number, 0)):
+                    extra = ["--messages"] if name == "messages" else []
+                    result = measured(bench, subject, upstream, subject.port, *options, *extra, "--requests", requests)
+                    if number >= 0:
+                        cpu[name].append(result["cpu"] / result["sent"] * 1e6)
+            subject.check()
+            bench.samples[f"translation {label} {delivery}"] = [{"cpu_us": cpu}]
+            bench.compare("i", f"CPU per request, {label}, {delivery}, Messages to chat", "us", cpu["messages"], cpu["chat"], "untranslated", 1.5,
+                          note=f"{frames} frames of text" if delivery == "streamed" else "")
+        subject.stop()
+        upstream.stop()
+
+
+def embeddings(bench: Bench) -> None:
+    """(j) CPU per request for vectors: 1 KiB of text, 16 KiB of numbers back, 32 connections."""
+    size = 16 * 1024
+    upstream = Upstream(bench.tools, bench.load_core, answer_bytes=size)
+    proxies = [bench.start_subject("embeddings", upstream), bench.start_nginx("embeddings", "nginx", upstream),
+               bench.start_nginx("embeddings", "nginx-tuned", upstream)]
+    options = ["--embeddings", "--model", "vectors", "--connections", 32, "--request-bytes", 1024, "--answer-bytes", size]
+    for proxy in proxies:
+        proxy.note(processes.load(bench.tools, bench.load_core, proxy.port, *options, "--requests", 1000, headers=proxy.headers))
+    runs = rounds(bench, "embeddings", proxies, upstream, False, *options, "--requests", bench.size(25_000, 5_000))
+    cpu = {name: [s["cpu"] / s["sent"] * 1e6 for s in samples] for name, samples in runs.items()}
+    for other in ("nginx", "nginx-tuned"):
+        bench.compare("j", "CPU per embeddings request", "us", cpu[bench.subject_name], cpu[other], other, None)
+    for thing in [*proxies, upstream]:
+        thing.stop()
+
+
+def long_streams(bench: Bench) -> None:
+    """(k) CPU per frame of long streams: 64 at once, 1,000 frames each, one every 5 ms."""
+    streams, frames = 64, bench.size(1000, 200)
+    upstream = Upstream(bench.tools, bench.load_core, frames=frames, interval_us=5_000)
+    proxies = [bench.start_subject("long", upstream), bench.start_nginx("long", "nginx", upstream)]
+    options = ["--stream", "--frames", frames, "--connections", streams, "--requests", streams]
+    runs = rounds(bench, "long streams", proxies, upstream, True, *options)
+    cpu = {name: [s["cpu"] / s["frames"] * 1e6 for s in samples] for name, samples in runs.items()}
+    bench.compare("k", f"CPU per SSE frame, {frames:,} frames a stream", "us", cpu[bench.subject_name], cpu["nginx"], "nginx, proxy_buffering off", None)
+    for thing in [*proxies, upstream]:
+        thing.stop()
+
+
+def many_connections(bench: Bench) -> None:
+    """(l) Memory: after load on 512 connections, and for each of 512 streams in which nothing happens; three fresh starts."""
+    connections = 512
+    loaded, idle = [], []
+    for _ in range(3):
+        upstream = Upstream(bench.tools, bench.load_core, answer_bytes=1024)
+        subject = bench.start_subject("connections", upstream)
+        subject.note(processes.load(bench.tools, bench.load_core, subject.port, "--connections", connections,
+                                    "--requests", bench.size(50_000, 10_000), headers=subject.headers))
+        subject.check()
+        loaded.append(processes.memory_kib(subject.pid, "VmRSS") / 1024)
+        subject.stop()
+        upstream.stop()
+        # A frame every two seconds: between them the streams only lie there.
+        upstream = Upstream(bench.tools, bench.load_core, frames=3, interval_us=2_000_000)
+        subject = bench.start_subject("connections", upstream)
+        subject.note(processes.load(bench.tools, bench.load_core, subject.port, "--connections", 8, "--requests", 500, headers=subject.headers))
+        before = processes.memory_kib(subject.pid, "VmRSS")
+        ended = []
+        thread = threading.Thread(target=lambda: ended.append(processes.load(
+            bench.tools, bench.load_core, subject.stream_port, "--stream", "--frames", 3, "--connections", connections, "--requests", connections,
+            headers=subject.headers)))
+        thread.start()
+        peak = before
+        while thread.is_alive():
+            peak = max(peak, processes.memory_kib(subject.pid, "VmRSS"))
+            time.sleep(0.1)
+        thread.join()
+        subject.note(ended[0])
+        subject.check()
+        idle.append((peak - before) / connections)
+        subject.stop()
+        upstream.stop()
+    bench.samples["connections"] = [{"rss_mib": loaded, "kib_per_idle_stream": idle}]
+    for what, unit, values, bound in ((f"RSS after load on {connections} connections", "MiB", loaded, 64),
+                                      (f"memory of an idle stream, of {connections}", "KiB", idle, 64)):
+        says = "met" if max(values) <= bound else "missed" if min(values) > bound else "not decided"
+        bench.rows.append(Row("l", what, unit, statistics.median(values), bound=bound, verdict=says,
+                              note=f"{min(values):.1f} to {max(values):.1f} in 3 starts"))
+
+
+def first_token(bench: Bench) -> None:
+    """(m) Added time to the first token over 128 streams at once: a run through each proxy and one without, every round."""
+    streams, frames = 128, 20
+    upstream = Upstream(bench.tools, bench.load_core, frames=frames, interval_us=10_000)
+    proxies = [bench.start_subject("first", upstream), bench.start_nginx("first", "nginx", upstream)]
+    options = ["--stream", "--frames", frames, "--connections", streams, "--requests", streams * bench.size(10, 3)]
+    times: dict[str, list[float]] = {"direct": []} | {proxy.name: [] for proxy in proxies}
+    for number in range(-1, bench.pairs):  # round -1 warms up
+        for proxy in rotated([None, *proxies], max(number, 0)):
+            if proxy is None:
+                result = processes.load(bench.tools, bench.load_core, upstream.port, *options)
+            else:
+                result = measured(bench, proxy, upstream, proxy.stream_port, *options)
+                proxy.check()
+            if number >= 0:
+                times[proxy.name if proxy else "direct"].append(result["first_token_us"]["p50"])
+    bench.samples["first token"] = [{"p50_us": times}]
+    added = {name: [t - d for t, d in zip(values, times["direct"], strict=True)] for name, values in times.items() if name != "direct"}
+    mine, others = added[bench.subject_name], added["nginx"]
+    more = estimate([a - b for a, b in zip(mine, others, strict=True)])
+    bench.rows.append(Row("m", "added time to first token p50, 128 streams", "us", statistics.median(mine), statistics.median(others), "nginx",
+                          bound=100, verdict=verdict(more, 100, "less"),
+                          note=f"{more.median:+.0f} us beside nginx's, interval {more.low:+.0f} to {more.high:+.0f}, {more.count} pairs; "
+                               f"direct {statistics.median(times['direct']):.0f} us"))
+    for thing in [*proxies, upstream]:
+        thing.stop()
+
+
 def healthy(port: int) -> bool:
     try:
         return processes.http_get(port, "/health")[0] == 200
@@ -464,7 +590,8 @@ def foreign_work(bench: Bench) -> float | None:
     return statistics.median(shares) if shares else None
 
 
-SECTIONS = {"a": proxying, "b": system_calls, "c": streaming, "d": latency, "e": memory, "f": cold_start, "g": engine_tokens, "h": reloading}
+SECTIONS = {"a": proxying, "b": system_calls, "c": streaming, "d": latency, "e": memory, "f": cold_start, "g": engine_tokens, "h": reloading, "i": translation,
+            "j": embeddings, "k": long_streams, "l": many_connections, "m": first_token}
 
 
 def as_json(bench: Bench) -> str:

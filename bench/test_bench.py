@@ -44,7 +44,7 @@ class DamagedAnswers(unittest.TestCase):
         self.assert_noticed("frame", "not the upstream's", "--stream", "--frames", 20)
 
     def test_a_lost_terminator_is_noticed(self):
-        self.assert_noticed("terminator", "without [DONE]", "--stream", "--frames", 20)
+        self.assert_noticed("terminator", "without its end mark", "--stream", "--frames", 20)
 
     def assert_noticed(self, spoil: str, words: str, *more):
         with self.assertRaises(processes.BenchError) as caught:

@@ -49,6 +49,7 @@ struct Script {
   std::string stream_head;          // and the first frame, which names the role
   std::vector<std::string> frames;  // of text, each in its own chunk
   std::string end_with_usage, end;  // finish reason, perhaps usage, [DONE], last chunk
+  std::string embeddings;           // head and body
   std::string models;               // GET /v1/models: a gateway's probe
 };
 
@@ -67,6 +68,7 @@ std::string frame_chunk(std::string_view json) {
 Script write_script(std::size_t answer_bytes, std::size_t frames) {
   Script script;
   script.answer = with_head("200 OK", "application/json", chat_answer(answer_bytes).with(kUpstreamModel));
+  script.embeddings = with_head("200 OK", "application/json", embeddings_answer(answer_bytes).with(kUpstreamModel));
   const std::vector<AroundModel> parts = stream_frames(frames);
   std::vector<std::string> chunks;
   for (const AroundModel& part : parts) chunks.push_back(frame_chunk(part.with(kUpstreamModel)));
@@ -215,7 +217,8 @@ class Upstream {
       return head_end + 4;
     }
     const std::size_t length = content_length(head);
-    if (length == std::string_view::npos || !head.starts_with("POST /v1/chat/completions ")) {
+    const bool embeddings = head.starts_with("POST /v1/embeddings ");
+    if (length == std::string_view::npos || (!embeddings && !head.starts_with("POST /v1/chat/completions "))) {
       ++others_;
       send_now(connection, with_head("400 Bad Request", "application/json",
                                      R"({"error":{"message":"a chat completion with Content-Length, please"}})"));
@@ -226,7 +229,10 @@ class Upstream {
     // there too.
     const std::string_view body = bytes.substr(head_end + 4, length);
     const std::string_view fields = body.substr(body.size() - std::min<std::size_t>(body.size(), 512));
-    if (fields.find(R"("stream":true)") != std::string_view::npos) {
+    if (embeddings) {
+      ++chats_;
+      send_now(connection, script_.embeddings);
+    } else if (fields.find(R"("stream":true)") != std::string_view::npos) {
       begin_stream(connection, fields.find(R"("include_usage":true)") != std::string_view::npos);
     } else {
       ++chats_;

@@ -39,7 +39,7 @@ void AnswerFold::begin(inference::Surface surface, std::string_view quoted_model
 
 void AnswerFold::add(std::string_view frame) {
   frame_ = frame;
-  if (!walk_.start(frame, json::Walk::Rules::kEndpoint) || walk_.next() != json::Kind::kObject) return;
+  if (!walk_.start(frame, json::Walk::Rules::kJudged) || walk_.next() != json::Kind::kObject) return;
   walk_.object([this](const json::Member& member) { return read_member(member); });
 }
 
@@ -85,7 +85,7 @@ bool AnswerFold::read_choice(std::int64_t position) {
 // The index of the choice or tool call that comes next: it may stand behind what it is the index of.
 std::int64_t AnswerFold::index_ahead(std::int64_t position) {
   std::int64_t index = position;
-  ahead_.start(frame_.substr(walk_.offset()), json::Walk::Rules::kEndpoint);
+  ahead_.start(frame_.substr(walk_.offset()), json::Walk::Rules::kJudged);
   ahead_.next();
   ahead_.object([&](const json::Member& member) {
     if (member.name != "index" || ahead_.next() != json::Kind::kNumber) return ahead_.skip();

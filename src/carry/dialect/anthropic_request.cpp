@@ -109,7 +109,7 @@ bool AnthropicRequest::wants(const Found& value, json::Kind kind, const std::str
 }
 
 void AnthropicRequest::translate(std::string_view chat) {
-  begin();
+  begin(chat);
   max_tokens_ = 0;
   std::array<Found, static_cast<std::size_t>(Field::kCount)> fields;
   const auto of = [&](Field field) -> Found& { return fields[static_cast<std::size_t>(field)]; };

@@ -62,6 +62,7 @@ Result<void> MessagesAnswer::add_chunk(std::string_view chunk, std::string& out)
 
 Result<void> MessagesAnswer::write_whole(std::string_view answer, const inference::Usage& usage, std::string& out) {
   out_ = &out;
+  out.reserve(out.size() + answer.size() + 256);
   text_ = answer;
   text_raw_ = thinking_raw_ = {};
   out += R"({"id":"msg_)";
@@ -80,7 +81,7 @@ Result<void> MessagesAnswer::write_whole(std::string_view answer, const inferenc
 
 Result<void> MessagesAnswer::read_choices(bool whole) {
   fault_ = nullptr;
-  const bool read = walk_.start(text_, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kObject &&
+  const bool read = walk_.start(text_, json::Walk::Rules::kJudged) && walk_.next() == json::Kind::kObject &&
                     walk_.object([&](const json::Member& member) {
                       if (member.name != "choices" || walk_.next() != json::Kind::kArray) return walk_.skip();
                       return walk_.array([&] { return read_choice(whole); });
@@ -162,7 +163,7 @@ bool MessagesAnswer::read_message(bool whole) {
   const std::string_view outer_text = text_;
   text_ = calls;
   std::int64_t position = 0;
-  const bool written = walk_.start(calls, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kArray &&
+  const bool written = walk_.start(calls, json::Walk::Rules::kJudged) && walk_.next() == json::Kind::kArray &&
                        walk_.array([&] { return read_tool_call(position++, true); });
   walk_ = std::move(outer);
   text_ = outer_text;

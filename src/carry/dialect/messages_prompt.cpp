@@ -42,10 +42,27 @@ void MessagesRequest::write_messages(const Found& system, const Found& messages)
   if (system.present()) write_system(system, "system");
   if (messages.kind == json::Kind::kArray) {
     std::size_t index = 0;
-    elements(messages.raw, [&](const Found& message) {
-      const std::size_t at = index++;
-      if (expect(message, json::Kind::kObject, fmt::format("messages.{}", at), "an object"))
-        write_message(message.raw, at);
+    Found role, content;
+    const auto path = [&] { return fmt::format("messages.{}", index); };  // for what is wrong only
+    const auto member = [&](std::string_view name, const Found& value) {
+      if (name == "role") {
+        role = value;
+      } else if (name == "content") {
+        content = value;
+      } else if (name == "cache_control") {
+        drop("cache_control");
+      } else if (value.present()) {
+        refuse(fmt::format("{}.{}", path(), name));
+      }
+    };
+    objects(messages.raw, member, [&](const Found& message) {
+      if (message.kind == json::Kind::kObject) {
+        write_message(role, content, index);
+      } else {
+        expect(message, json::Kind::kObject, path(), "an object");
+      }
+      role = content = {};
+      ++index;
     });
     if (index == 0) blame("messages", "messages: at least one message is required");
   } else {
@@ -54,31 +71,20 @@ void MessagesRequest::write_messages(const Found& system, const Found& messages)
   out_ += ']';
 }
 
-void MessagesRequest::write_message(std::string_view message, std::size_t index) {
-  const std::string path = fmt::format("messages.{}", index);
-  Found role, content;
-  members(message, [&](std::string_view name, const Found& value) {
-    if (name == "role") {
-      role = value;
-    } else if (name == "content") {
-      content = value;
-    } else if (name == "cache_control") {
-      drop("cache_control");
-    } else if (value.present()) {
-      refuse(fmt::format("{}.{}", path, name));
-    }
-  });
-  const std::string inner = path + ".content";
+void MessagesRequest::write_message(const Found& role, const Found& content, std::size_t index) {
+  const auto path = [&](std::string_view name) { return fmt::format("messages.{}.{}", index, name); };
   if (!content.present() || (content.kind != json::Kind::kString && content.kind != json::Kind::kArray)) {
-    return blame(inner, fmt::format("{}: expected a string or an array of content blocks", inner));
+    return blame(path("content"), path("content") + ": expected a string or an array of content blocks");
   }
   bool empty = content.kind == json::Kind::kArray;
   if (empty) elements(content.raw, [&](const Found&) { empty = false; });
-  if (empty) return blame(inner, fmt::format("{}: at least one content block is required", inner));
+  if (empty) return blame(path("content"), path("content") + ": at least one content block is required");
+  // A plain text has nothing in it that could be named.
+  const std::string inner = content.kind == json::Kind::kArray ? path("content") : std::string();
   if (is(role, "user")) return write_user(content, inner);
   if (is(role, "assistant")) return write_assistant(content, inner);
   if (is(role, "system")) return write_system(content, inner);
-  leave_out(path + ".role", fmt::format("{}.role: expected user, assistant or system", path));
+  leave_out(path("role"), path("role") + ": expected user, assistant or system");
 }
 
 MessagesRequest::Block MessagesRequest::read_block(std::string_view raw, const std::string& path) {

@@ -58,7 +58,7 @@ constexpr json::NameTable<Field, 22> kFields{{{{"model", Field::kModel},
 }  // namespace
 
 Result<void> MessagesRequest::translate(std::string_view body, For purpose) {
-  begin();
+  begin(body);
   body_ = body;
   bound_ = false;
   std::array<Found, kFieldCount> fields;

@@ -37,7 +37,7 @@ class MessagesRequest : public Translation {
   struct Block;
 
   void write_messages(const Found& system, const Found& messages);
-  void write_message(std::string_view message, std::size_t index);
+  void write_message(const Found& role, const Found& content, std::size_t index);
   void write_user(const Found& content, const std::string& path);
   void write_assistant(const Found& content, const std::string& path);
   void write_system(const Found& content, const std::string& path);

@@ -77,7 +77,7 @@ Result<void> ResponsesAnswer::write_whole(std::string_view answer, const inferen
 Result<void> ResponsesAnswer::read_chunk(std::string_view chunk) {
   fault_ = nullptr;
   read_ = chunk;
-  const bool read = walk_.start(chunk, json::Walk::Rules::kEndpoint) && walk_.next() == json::Kind::kObject &&
+  const bool read = walk_.start(chunk, json::Walk::Rules::kJudged) && walk_.next() == json::Kind::kObject &&
                     walk_.object([&](const json::Member& member) {
                       if (member.name != "choices" || walk_.next() != json::Kind::kArray) return walk_.skip();
                       return walk_.array([&] { return read_choice(); });
@@ -144,7 +144,7 @@ bool ResponsesAnswer::add_said(const Said& said) {
 
 bool ResponsesAnswer::read_tool_calls(std::string_view calls) {
   std::int64_t position = 0;
-  return calls_walk_.start(calls, json::Walk::Rules::kEndpoint) && calls_walk_.next() == json::Kind::kArray &&
+  return calls_walk_.start(calls, json::Walk::Rules::kJudged) && calls_walk_.next() == json::Kind::kArray &&
          calls_walk_.array([&] {
            ToolCall call;
            call.index = position++;

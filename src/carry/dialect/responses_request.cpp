@@ -52,7 +52,7 @@ Result<void> ResponsesRequest::translate(std::string_view body) {
         {"previous_response_id", &Fields::previous_response_id},
         {"conversation", &Fields::conversation},
         {"prompt", &Fields::prompt}}}};
-  begin();
+  begin(body);
   bound_ = false;
   echo_.clear();
   Fields fields;

@@ -8,8 +8,9 @@
 
 namespace thalweg::dialect {
 
-void Translation::begin() {
+void Translation::begin(std::string_view body) {
   out_.clear();
+  out_.reserve(body.size() + body.size() / 8 + 512);
   size_ = 0;
   dropped_.clear();
   not_carried_.clear();

@@ -36,7 +36,8 @@ class Translation {
 
   /// `other` names the API that is written, as sentences do: "chat completions".
   explicit Translation(std::string_view other) : other_(other) {}
-  void begin();
+  /// `body` is about as long as what will be written.
+  void begin(std::string_view body);
   /// kInvalidRequest when something was blamed; pads what was written.
   Result<void> end();
   std::string_view written() const { return {out_.data(), size_}; }
@@ -45,6 +46,10 @@ class Translation {
   void members(std::string_view object, OnMember&& on_member);
   template <class OnElement>
   void elements(std::string_view array, OnElement&& on_element);
+  /// The elements with their members, in one walk: `on_member(name, value)` for each of an object, then
+  /// `on_end(element)`.
+  template <class OnMember, class OnEnd>
+  void objects(std::string_view array, OnMember&& on_member, OnEnd&& on_end);
   bool is(const Found& value, std::string_view word);
 
   void write_member(std::string_view name, std::string_view raw);
@@ -75,7 +80,7 @@ template <class OnMember>
 void Translation::members(std::string_view object, OnMember&& on_member) {
   THALWEG_CHECK(level_ < kLevels);
   json::Walk& walk = walks_[level_++];
-  if (walk.start(object, json::Walk::Rules::kEndpoint) && walk.next() == json::Kind::kObject) {
+  if (walk.start(object, json::Walk::Rules::kJudged) && walk.next() == json::Kind::kObject) {
     walk.object([&](const json::Member& member) {
       const json::Kind kind = walk.next();
       const std::size_t begin = walk.offset();
@@ -92,12 +97,36 @@ template <class OnElement>
 void Translation::elements(std::string_view array, OnElement&& on_element) {
   THALWEG_CHECK(level_ < kLevels);
   json::Walk& walk = walks_[level_++];
-  if (walk.start(array, json::Walk::Rules::kEndpoint) && walk.next() == json::Kind::kArray) {
+  if (walk.start(array, json::Walk::Rules::kJudged) && walk.next() == json::Kind::kArray) {
     walk.array([&] {
       const json::Kind kind = walk.next();
       const std::size_t begin = walk.offset();
       if (!walk.skip()) return false;
       on_element(Found{kind, array.substr(begin, walk.offset() - begin)});
+      return true;
+    });
+  }
+  --level_;
+}
+
+template <class OnMember, class OnEnd>
+void Translation::objects(std::string_view array, OnMember&& on_member, OnEnd&& on_end) {
+  THALWEG_CHECK(level_ < kLevels);
+  json::Walk& walk = walks_[level_++];
+  if (walk.start(array, json::Walk::Rules::kJudged) && walk.next() == json::Kind::kArray) {
+    walk.array([&] {
+      const json::Kind kind = walk.next();
+      const std::size_t begin = walk.offset();
+      const auto member = [&](const json::Member& found) {
+        const json::Kind its_kind = walk.next();
+        const std::size_t at = walk.offset();
+        const std::string_view name = found.name;
+        if (!walk.skip()) return false;
+        on_member(name, Found{its_kind, array.substr(at, walk.offset() - at)});
+        return true;
+      };
+      if (kind == json::Kind::kObject ? !walk.object(member) : !walk.skip()) return false;
+      on_end(Found{kind, array.substr(begin, walk.offset() - begin)});
       return true;
     });
   }

@@ -156,7 +156,8 @@ bool Walk::start(std::string_view text, Rules rules) {
   fault_name_.clear();
   if (text.size() >= std::numeric_limits<std::uint32_t>::max()) return stop("more than 4 GiB of JSON", end_);
   if (text.starts_with("\xEF\xBB\xBF")) return stop("a byte order mark, which JSON must not have,", begin_);
-  if (!simdjson::validate_utf8(text.data(), text.size())) return stop("invalid UTF-8", begin_ + first_bad_utf8(text));
+  if (rules != Rules::kJudged && !simdjson::validate_utf8(text.data(), text.size()))
+    return stop("invalid UTF-8", begin_ + first_bad_utf8(text));
   return true;
 }
 

@@ -43,6 +43,7 @@ class Walk {
   enum class Rules : std::uint8_t {
     kCaller,    // equal keys in one object and lone surrogates are refused
     kEndpoint,  // both pass: what a provider sent is not ours to judge
+    kJudged,    // a part of a text that was walked whole before: its UTF-8 is not looked at again
   };
 
   /// `text` must stay, with http::kPadding readable bytes behind it. False: see fault().
