@@ -14,18 +14,27 @@ namespace thalweg::gateway {
 inline constexpr std::size_t kMaxQuoted = 128;  // bytes of what a caller sent, where an error names it
 
 enum class Route : std::uint8_t {
-  kChat,         // POST /v1/chat/completions
-  kCompletions,  // POST /v1/completions
-  kResponses,    // POST /v1/responses
-  kMessages,     // POST /v1/messages
-  kCountTokens,  // POST /v1/messages/count_tokens
-  kEmbeddings,   // POST /v1/embeddings
-  kModels,       // GET /v1/models
-  kModel,        // GET /v1/models/{model}
-  kHealth,       // GET /healthz
-  kReady,        // GET /readyz
-  kMetrics,      // GET /metrics
-  kPreflight,    // OPTIONS of a listed origin
+  kChat,              // POST /v1/chat/completions
+  kCompletions,       // POST /v1/completions
+  kResponses,         // POST /v1/responses
+  kMessages,          // POST /v1/messages
+  kCountTokens,       // POST /v1/messages/count_tokens
+  kEmbeddings,        // POST /v1/embeddings
+  kModels,            // GET /v1/models
+  kModel,             // GET /v1/models/{model}
+  kOllamaChat,        // POST /api/chat
+  kOllamaGenerate,    // POST /api/generate
+  kOllamaEmbed,       // POST /api/embed
+  kOllamaEmbeddings,  // POST /api/embeddings
+  kOllamaTags,        // GET /api/tags
+  kOllamaShow,        // POST /api/show
+  kOllamaPs,          // GET /api/ps
+  kOllamaVersion,     // GET /api/version
+  kOllamaRuns,        // GET /
+  kHealth,            // GET /healthz
+  kReady,             // GET /readyz
+  kMetrics,           // GET /metrics
+  kPreflight,         // OPTIONS of a listed origin
 };
 
 /// The route of a head. kNotFound and kMethodNotAllowed name what would work.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "carry/dialect/openai.h"
+#include "carry/dialect/ollama_models.h"
 #include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
@@ -38,9 +38,22 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kAnthropicCountTokens;
     case Route::kEmbeddings:
       return inference::Surface::kOpenAiEmbeddings;
+    case Route::kOllamaChat:
+      return inference::Surface::kOllamaChat;
+    case Route::kOllamaGenerate:
+      return inference::Surface::kOllamaGenerate;
+    case Route::kOllamaEmbed:
+      return inference::Surface::kOllamaEmbed;
+    case Route::kOllamaEmbeddings:
+      return inference::Surface::kOllamaEmbeddings;
     default:
       return std::nullopt;
   }
+}
+
+// Whoever may connect may ask this.
+bool is_open(Route route) {
+  return route == Route::kHealth || route == Route::kReady || route == Route::kPreflight || route == Route::kOllamaRuns;
 }
 
 }  // namespace
@@ -238,7 +251,7 @@ void Connection::head_done() {
   const auto route = find_route(head);
   if (!route) return stop(route.error());
   route_ = *route;
-  if (route_ != Route::kHealth && route_ != Route::kReady && route_ != Route::kPreflight) {
+  if (!is_open(route_)) {
     const auto subject = authenticate(head, settings.policy);
     if (!subject) return stop(subject.error());
     subject_ = *subject;
@@ -259,15 +272,19 @@ void Connection::head_done() {
                        settings.limits.streams),
            {}});
     }
+  } else if (route_ == Route::kOllamaShow) {
+    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
   } else if (head.has_body) {  // nobody's bytes are read without need, least of all where no key is asked for
     return stop({ErrorCode::kInvalidRequest, fmt::format("{} takes no body", head.path.substr(0, kMaxQuoted)), {}});
   }
-  reader_.set_body_limit(settings.limits.body_bytes);
-  if (head.content_length > settings.limits.body_bytes) {
-    return stop(
-        {ErrorCode::kTooLarge,
-         fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
-         {}});
+  const bool show = route_ == Route::kOllamaShow;
+  const std::uint64_t most = show ? kMaxShowBody : settings.limits.body_bytes;
+  reader_.set_body_limit(most);
+  if (head.content_length > most) {
+    return stop({ErrorCode::kTooLarge,
+                 fmt::format("the body has {} bytes; {} allows {}", head.content_length,
+                             show ? std::string_view("a request to show a model") : "limits.body", most),
+                 {}});
   }
   // A long body's room grows as its bytes come: a claimed length takes nothing from others.
   if (!make_room(std::min(reader_.bytes_needed() + kSpareBytes, kClaimedAtOnce))) {
@@ -292,7 +309,11 @@ void Connection::run() {
     case Route::kResponses:
     case Route::kMessages:
     case Route::kCountTokens:
-    case Route::kEmbeddings: {
+    case Route::kEmbeddings:
+    case Route::kOllamaChat:
+    case Route::kOllamaGenerate:
+    case Route::kOllamaEmbed:
+    case Route::kOllamaEmbeddings: {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
@@ -314,32 +335,18 @@ void Connection::run() {
       return;
     }
     case Route::kModels:
-    case Route::kModel: {
-      std::vector<std::string_view> names;
-      const auto allowed = [&](std::string_view name) {
-        return subject_.key == nullptr || subject_.key->may_use(name);
-      };
-      for (const auto& model : snapshot_->fleet().models) {
-        if (allowed(model.name)) names.push_back(model.name);
-      }
-      if (!names.empty()) names.push_back(fleet::kAutoModel);
-      if (route_ == Route::kModels) {
-        answer_simple(200, "application/json", dialect::models_body(names), keep_alive_);
-        return;
-      }
-      const std::string_view wanted = head.path.substr(std::string_view("/v1/models/").size());
-      if (std::ranges::find(names, wanted) == names.end()) {
-        refuse({ErrorCode::kModelNotFound,
-                fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
-                            "what there is",
-                            wanted.substr(0, kMaxQuoted)),
-                {}},
-               true);
-        return;
-      }
-      answer_simple(200, "application/json", dialect::model_body(wanted), keep_alive_);
+    case Route::kModel:
+    case Route::kOllamaTags:
+    case Route::kOllamaShow:
+    case Route::kOllamaPs:
+      answer_models();
       return;
-    }
+    case Route::kOllamaVersion:
+      answer_simple(200, "application/json", dialect::ollama_version_body(), keep_alive_);
+      return;
+    case Route::kOllamaRuns:
+      answer_simple(200, "text/plain; charset=utf-8", dialect::kOllamaRuns, keep_alive_);
+      return;
     case Route::kHealth:
       answer_simple(200, "text/plain", "ok\n", keep_alive_);
       return;

@@ -74,21 +74,29 @@ void Exchange::begin(const Arrival& arrival) {
   if (!parsed) {
     error_ = parsed.error().code;
     failed_ = true;
-    const std::string body =
-        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text());
-    const std::string_view slices[] = {body};
-    feeding_ = true;  // no Flight begins; conclude() once the answer is out
     const bool later = parsed.error().code == ErrorCode::kOverloaded;
-    send_response(dialect::status_of(parsed.error().code), later ? "Retry-After: 1\r\n" : "", slices, body.size());
-    settle(flight::Ending::kFailed);
-    feeding_ = false;
-    conclude();
+    answer_at_once(
+        dialect::status_of(parsed.error().code), later ? kRetrySoon : "",
+        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text()),
+        flight::Ending::kFailed);
     return;
   }
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
+  if (caller_.load() != dialect::OllamaRequest::Load::kNo) return answer_load();
   feed({.kind = Event::Kind::kStart});
+}
+
+// No Flight begins.
+void Exchange::answer_at_once(std::uint16_t status, std::string_view extra_fields, std::string_view body,
+                              flight::Ending ending) {
+  feeding_ = true;  // conclude() once the answer is out
+  const std::string_view slices[] = {body};
+  send_response(status, extra_fields, slices, body.size());
+  settle(ending);
+  feeding_ = false;
+  conclude();
 }
 
 // Events are taken one after the other, never one inside another: an action that causes an event queues it.
@@ -249,6 +257,7 @@ void Exchange::ask() {
         denial_ += fmt::format(" ({})", caller_.not_carried());
         denial_parameter_ = caller_.not_carried_parameter();
       }
+      if (decision.denial() == ErrorCode::kModelNotFound) name_unknown_model();
       worker_.metrics.denials.add();
       leave_line();
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = decision.denial()});
@@ -290,6 +299,7 @@ void Exchange::dispatch() {
   const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
   const fleet::EndpointKind kind = endpoint().kind;
   form_ = AnswerForm::kNone;
+  dispatched_at_ = MonotonicClock::now();
   upstream_status_ = 0;
   retry_after_.clear();
   upstream_request_id_.clear();
