@@ -16,6 +16,23 @@ namespace thalweg::dialect {
 
 using inference::Surface;
 
+namespace {
+
+// Without the first half of a pair of surrogates at its end, which waits for the other one: each line is a text of its
+// own, and clients refuse half a character in it.
+std::string_view whole_characters(std::string_view raw) {
+  constexpr std::size_t kEscape = 6;  // \ud83d
+  if (raw.size() < kEscape) return raw;
+  const std::string_view end = raw.substr(raw.size() - kEscape);
+  if (!end.starts_with("\\ud") && !end.starts_with("\\uD")) return raw;
+  if (std::string_view("89abAB").find(end[3]) == std::string_view::npos) return raw;
+  std::size_t backslashes = 0;
+  while (backslashes < raw.size() - kEscape && raw[raw.size() - kEscape - 1 - backslashes] == '\\') ++backslashes;
+  return backslashes % 2 == 0 ? raw.substr(0, raw.size() - kEscape) : raw;
+}
+
+}  // namespace
+
 void OllamaAnswer::begin(Surface surface, std::string_view shown_model) {
   surface_ = surface;
   times_ = {};
@@ -68,7 +85,7 @@ Result<void> OllamaAnswer::write_whole(std::string_view answer, const inference:
 void OllamaAnswer::finish(const inference::Usage& usage, std::string& out) {
   out_ = &out;
   begin_object();
-  write_said({}, {}, {});
+  write_said(text_, thinking_, {});
   write_end(finish_reason(), &usage);
   out += '\n';
 }
@@ -228,11 +245,16 @@ void OllamaAnswer::write_logprobs(std::string_view logprobs) {
 }
 
 void OllamaAnswer::write_line() {
+  const std::string_view text = whole_characters(text_), thinking = whole_characters(thinking_);
+  if (text.empty() && thinking.empty() && calls_.empty() && logprobs_.empty()) return;
   begin_object();
-  write_said(text_, thinking_, calls_);
+  write_said(text, thinking, calls_);
   write_logprobs(logprobs_);
   *out_ += ",\"done\":false}\n";
-  for (std::string* text : {&text_, &thinking_, &logprobs_, &calls_}) text->clear();
+  text_.erase(0, text.size());
+  thinking_.erase(0, thinking.size());
+  logprobs_.clear();
+  calls_.clear();
 }
 
 void OllamaAnswer::write_end(std::string_view reason, const inference::Usage* usage) {

@@ -82,6 +82,37 @@ Result<Route> find_route(const http::RequestHead& head) {
   return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, kMaxQuoted), hint));
 }
 
+std::optional<inference::Surface> surface_of(Route route) {
+  switch (route) {
+    case Route::kChat:
+      return inference::Surface::kOpenAiChat;
+    case Route::kCompletions:
+      return inference::Surface::kOpenAiCompletions;
+    case Route::kResponses:
+      return inference::Surface::kOpenAiResponses;
+    case Route::kMessages:
+      return inference::Surface::kAnthropicMessages;
+    case Route::kCountTokens:
+      return inference::Surface::kAnthropicCountTokens;
+    case Route::kEmbeddings:
+      return inference::Surface::kOpenAiEmbeddings;
+    case Route::kOllamaChat:
+      return inference::Surface::kOllamaChat;
+    case Route::kOllamaGenerate:
+      return inference::Surface::kOllamaGenerate;
+    case Route::kOllamaEmbed:
+      return inference::Surface::kOllamaEmbed;
+    case Route::kOllamaEmbeddings:
+      return inference::Surface::kOllamaEmbeddings;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool is_open(Route route) {
+  return route == Route::kHealth || route == Route::kReady || route == Route::kPreflight || route == Route::kOllamaRuns;
+}
+
 std::string_view allowed_methods(std::string_view path) {
   for (const KnownPath& known : kPaths) {
     if (path == known.path && known.method == http::Method::kPost) return "POST, OPTIONS";

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "carry/config/settings.h"
 #include "carry/http/message.h"
+#include "decide/inference/request.h"
 #include "decide/policy/policy.h"
 
 namespace thalweg::gateway {
@@ -39,6 +40,11 @@ enum class Route : std::uint8_t {
 
 /// The route of a head. kNotFound and kMethodNotAllowed name what would work.
 Result<Route> find_route(const http::RequestHead& head);
+
+/// What is spoken at routes that run a model; none elsewhere.
+std::optional<inference::Surface> surface_of(Route route);
+/// Whoever may connect may ask this: it needs no key.
+bool is_open(Route route);
 
 /// What a path that exists takes, for the Allow field of a 405.
 std::string_view allowed_methods(std::string_view path);

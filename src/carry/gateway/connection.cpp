@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "carry/dialect/ollama_models.h"
@@ -22,39 +21,6 @@ constexpr std::size_t kMaxAskedFields = 512;   // of a preflight's list of heade
 constexpr std::size_t kKeptUnsent = 4 * 1024;  // of a connection's memory for unsent bytes, while it has none
 // A body may come this many time-outs' lengths long in all, however steadily it trickles.
 constexpr int kBodyTimeoutsInAll = 10;
-
-// What is spoken at routes that run a model; none elsewhere.
-std::optional<inference::Surface> surface_of(Route route) {
-  switch (route) {
-    case Route::kChat:
-      return inference::Surface::kOpenAiChat;
-    case Route::kCompletions:
-      return inference::Surface::kOpenAiCompletions;
-    case Route::kResponses:
-      return inference::Surface::kOpenAiResponses;
-    case Route::kMessages:
-      return inference::Surface::kAnthropicMessages;
-    case Route::kCountTokens:
-      return inference::Surface::kAnthropicCountTokens;
-    case Route::kEmbeddings:
-      return inference::Surface::kOpenAiEmbeddings;
-    case Route::kOllamaChat:
-      return inference::Surface::kOllamaChat;
-    case Route::kOllamaGenerate:
-      return inference::Surface::kOllamaGenerate;
-    case Route::kOllamaEmbed:
-      return inference::Surface::kOllamaEmbed;
-    case Route::kOllamaEmbeddings:
-      return inference::Surface::kOllamaEmbeddings;
-    default:
-      return std::nullopt;
-  }
-}
-
-// Whoever may connect may ask this.
-bool is_open(Route route) {
-  return route == Route::kHealth || route == Route::kReady || route == Route::kPreflight || route == Route::kOllamaRuns;
-}
 
 }  // namespace
 

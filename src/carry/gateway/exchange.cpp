@@ -213,23 +213,32 @@ void Exchange::carry_over_attempts(const Snapshot& newest) {
   question_.earlier = kept;
 }
 
-// Always on the newest snapshots: a key that was revoked meanwhile, a rule that changed, hold at once.
-void Exchange::ask() {
-  const auto& newest = worker_.snapshot();  // nothing is adopted while this runs
+// False when the key was revoked meanwhile.
+bool Exchange::adopt_newest() {
+  const auto& newest = worker_.snapshot();
   if (question_.subject.key != nullptr && newest != asked_under_) {
     question_.subject.key = newest->settings.policy.find_key(question_.subject.key->id);
     if (question_.subject.key == nullptr) {
       question_.subject.tenant = "default";
       asked_under_ = newest;
-      leave_line();
       denial_ = "the key was revoked while the request was on its way";
-      feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kUnauthenticated});
-      return;
+      return false;
     }
     question_.subject.tenant = question_.subject.key->tenant;
   }
   carry_over_attempts(*newest);
   asked_under_ = newest;  // what the Question points into
+  return true;
+}
+
+// Always on the newest snapshots: a key that was revoked meanwhile, a rule that changed, hold at once.
+void Exchange::ask() {
+  const auto& newest = worker_.snapshot();  // nothing is adopted while this runs
+  if (!adopt_newest()) {
+    leave_line();
+    feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kUnauthenticated});
+    return;
+  }
   // Conditions are up to 100 ms old; what they call full may have come free since.
   const fleet::Conditions& conditions = *worker_.conditions();
   question_.seen_free.clear();

@@ -66,6 +66,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void feed(const flight::Event& event);
   void fail_attempt(flight::Failure failure);
   void perform(const flight::Action& action);
+  bool adopt_newest();
   void ask();
   void carry_over_attempts(const Snapshot& newest);
   bool tried_before(EndpointIndex endpoint) const;

@@ -51,29 +51,30 @@ Result<void> Exchange::read_request(const Arrival& arrival) {
 // Nothing is to be answered, so nothing is sent: it is enough that the model could be asked. Engines that load on
 // demand will be told here, with how long the caller wants the model kept.
 void Exchange::answer_load() {
-  const auto& newest = worker_.snapshot();
+  const auto refuse = [this](ErrorCode code) {
+    failed_ = true;
+    error_ = code;
+    answer_at_once(dialect::status_of(code), code == ErrorCode::kUnavailable ? kRetrySoon : "",
+                   dialect::error_body(question_.surface, {code, denial_, {}}, {}, question_.request.text()),
+                   flight::Ending::kFailed);
+  };
+  if (!adopt_newest()) return refuse(ErrorCode::kUnauthenticated);
+  const Snapshot& newest = *asked_under_;
   question_.asked_at = question_.first_asked_at = MonotonicClock::now();
-  const placement::World world{&newest->fleet(), &newest->settings.policy, &newest->facts, worker_.conditions()};
+  const placement::World world{&newest.fleet(), &newest.settings.policy, &newest.facts, worker_.conditions()};
   const placement::Decision decision = placement::place(question_, world, worker_.scratch);
   decision_hash_ = decision.hash();
-  if (decision.outcome() != placement::Outcome::kDeny) {
-    const dialect::AnswerTimes times{.now = UtcClock::now(),
-                                     .total = MonotonicClock::now() - arrived_at_,
-                                     .load = {},
-                                     .prompt = {},
-                                     .generation = {}};
-    return answer_at_once(200, {},
-                          dialect::ollama_loaded_body(question_.surface, question_.model, caller_.load(), times),
-                          flight::Ending::kComplete);
+  if (decision.outcome() == placement::Outcome::kDeny) {
+    worker_.metrics.denials.add();
+    denial_ = placement::denial_sentence(decision, question_, world);
+    if (decision.denial() == ErrorCode::kModelNotFound) name_unknown_model();
+    return refuse(decision.denial());
   }
-  worker_.metrics.denials.add();
-  failed_ = true;
-  error_ = decision.denial();
-  denial_ = placement::denial_sentence(decision, question_, world);
-  if (error_ == ErrorCode::kModelNotFound) name_unknown_model();
-  answer_at_once(dialect::status_of(error_), error_ == ErrorCode::kUnavailable ? kRetrySoon : "",
-                 dialect::error_body(question_.surface, {error_, denial_, {}}, {}, question_.request.text()),
-                 flight::Ending::kFailed);
+  dialect::AnswerTimes times;
+  times.now = UtcClock::now();
+  times.total = MonotonicClock::now() - arrived_at_;
+  answer_at_once(200, {}, dialect::ollama_loaded_body(question_.surface, question_.model, caller_.load(), times),
+                 flight::Ending::kComplete);
 }
 
 // Ollama's clients look for these words: some then fetch the model.
@@ -86,8 +87,9 @@ void Exchange::name_unknown_model() {
 void Exchange::tell_times() {
   if (!answer_.tells_times()) return;
   const Instant now = MonotonicClock::now();
-  dialect::AnswerTimes times{
-      .now = UtcClock::now(), .total = now - arrived_at_, .load = {}, .prompt = {}, .generation = {}};
+  dialect::AnswerTimes times;
+  times.now = UtcClock::now();
+  times.total = now - arrived_at_;
   if (endpoint().kind == fleet::EndpointKind::kEngine) times.load = Duration::zero();  // asked only once it is loaded
   if (first_token_at_ != Instant{} && first_token_at_ >= dispatched_at_) {
     times.prompt = first_token_at_ - dispatched_at_;
