@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides the *unmodified current* `openai` and `anthropic` clients of the end-to-end tests, outside the build folder:
+# Provides the *unmodified current* `openai`, `anthropic` and `ollama` clients of the end-to-end tests, outside the build folder:
 #   $THALWEG_CACHE/clients/python   a virtual environment from tests/e2e/requirements.lock (every wheel hashed)
 #   $THALWEG_CACHE/clients/node     node_modules from tests/e2e/node/package-lock.json, and `node`, a link to the Node that runs it
 # Nothing is done while the stamp names the same lock files and the clients still start. --path prints the folder.
@@ -52,6 +52,8 @@ cp tests/e2e/node/package.json tests/e2e/node/package-lock.json "$clients/node/"
 ln -s "$node/node" "$clients/node/node"
 
 # Both must load before the stamp says so.
-"$clients/python/bin/python" -c 'import anthropic, openai, pytest; print("openai for Python", openai.__version__, "and anthropic", anthropic.__version__)'
+"$clients/python/bin/python" -c '
+import importlib.metadata, anthropic, ollama, openai, pytest
+print("openai for Python", openai.__version__, "anthropic", anthropic.__version__, "and ollama", importlib.metadata.version("ollama"))'
 (cd "$clients/node" && ./node --input-type=module --eval 'import "openai"; import { VERSION } from "openai/version"; console.log("openai for Node", VERSION)')
 echo "$key" >"$clients/stamp"

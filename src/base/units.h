@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 
 namespace thalweg {
@@ -31,6 +32,11 @@ struct UtcClock {
   static time_point now() noexcept;
 };
 using UtcTime = UtcClock::time_point;
+
+/// RFC 3339 with milliseconds: "2026-11-23T08:21:59.042Z".
+inline constexpr std::size_t kTimeLength = 24;
+/// Writes kTimeLength characters and returns where they end.
+char* write_rfc3339(char* at, UtcTime time);
 
 constexpr std::int64_t to_millis(Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();

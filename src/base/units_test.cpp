@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <type_traits>
 
 namespace thalweg {
@@ -22,6 +23,18 @@ TEST(Units, ConvertDurations) {
   EXPECT_EQ(to_millis(1999us), 1);
   EXPECT_EQ(to_millis(-1999us), -1);
   EXPECT_DOUBLE_EQ(to_seconds(1500ms), 1.5);
+}
+
+TEST(Units, WriteATimeAsRfc3339Does) {
+  const auto written = [](UtcTime time) {
+    char text[kTimeLength];
+    return std::string(text, write_rfc3339(text, time));
+  };
+  // `date -u --date=@1700000000` and the ends of what 64 bits of nanoseconds can say.
+  EXPECT_EQ(written(UtcTime(1'700'000'000s + 7999us)), "2023-11-14T22:13:20.007Z");
+  EXPECT_EQ(written(UtcTime{}), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(written(UtcTime(951'782'400s)), "2000-02-29T00:00:00.000Z");
+  EXPECT_EQ(written(UtcTime::max()), "2262-04-11T23:47:16.854Z");
 }
 
 TEST(Clocks, MonotonicNeverGoesBack) {

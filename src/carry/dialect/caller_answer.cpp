@@ -21,6 +21,7 @@ void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Re
   read_whole_ = false;
   const bool messages = inference::speaks_messages(surface);
   to_ = surface == Surface::kOpenAiResponses ? To::kResponses
+        : inference::speaks_ollama(surface)  ? To::kOllama
         : messages && !from_anthropic_       ? To::kMessages
                                              : To::kAsItIs;
   if (from_anthropic_) {
@@ -36,6 +37,9 @@ void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Re
   } else if (to_ == To::kResponses) {
     if (!responses_) responses_ = std::make_unique<ResponsesAnswer>();
     responses_->begin(id, shown_model, created, echo);
+  } else if (to_ == To::kOllama) {
+    if (!ollama_) ollama_ = std::make_unique<OllamaAnswer>();
+    ollama_->begin(surface, shown_model);
   }
 }
 
@@ -44,6 +48,7 @@ void CallerAnswer::forget() {
   openai_.forget();
   if (anthropic_) anthropic_->forget();
   if (responses_) responses_->forget();
+  if (ollama_) ollama_->forget();
   for (std::string* text : {&written_, &chunks_}) {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
@@ -53,13 +58,18 @@ void CallerAnswer::forget() {
 Result<ReadFrame> CallerAnswer::read_frame(const http::SseFrame& frame, std::string& out) {
   if (from_anthropic_) return to_ == To::kAsItIs ? anthropic_->read_frame(frame, out) : read_anthropic(frame, out);
   auto read = openai_.read_frame(frame, out);
-  if (to_ == To::kAsItIs || !streams_ || !read || read->withheld || read->facts.error || !frame.has_data) return read;
+  if (to_ == To::kAsItIs || !streams_ || !read || read->withheld || read->facts.error) return read;
+  if (!frame.has_data) {  // a comment; lines of JSON have none
+    read->withheld = to_ == To::kOllama;
+    return read;
+  }
   out.clear();  // a chat's frame: it becomes events
   if (read->facts.terminator) {
     finish(out);
   } else if (auto written = add_chunk(frame.data, out); !written) {
     return std::unexpected(std::move(written.error()));
   }
+  read->withheld = out.empty();
   return read;
 }
 
@@ -70,7 +80,8 @@ Result<ReadFrame> CallerAnswer::read_anthropic(const http::SseFrame& frame, std:
   auto read = anthropic_->read_frame(frame, chunks_);
   if (!read || read->facts.error) return read;
   if (!frame.has_data) {
-    out += chunks_;
+    if (to_ != To::kOllama) out += chunks_;
+    read->withheld = to_ == To::kOllama;
     return read;
   }
   const std::size_t before = out.size();
@@ -92,19 +103,21 @@ Result<ReadFrame> CallerAnswer::read_anthropic(const http::SseFrame& frame, std:
 }
 
 Result<void> CallerAnswer::add_chunk(std::string_view chunk, std::string& out) {
+  if (to_ == To::kOllama) return ollama_->add_chunk(chunk, out);
   return to_ == To::kMessages ? messages_->add_chunk(chunk, out) : responses_->add_chunk(chunk, out);
 }
 
 void CallerAnswer::finish(std::string& out) {
   if (to_ == To::kMessages) return messages_->finish(usage(), out);
   if (to_ == To::kResponses) return responses_->finish(usage(), out);
+  if (to_ == To::kOllama) return ollama_->finish(usage(), out);
   if (from_anthropic_) return anthropic_->finish(out);
   out += kEndMark;
 }
 
 void CallerAnswer::write_error(const Error& error, bool of_endpoint, std::string_view request_id, std::string& out) {
   if (to_ == To::kResponses) return responses_->write_error(error, out);
-  if (of_endpoint && from_anthropic_ && !anthropic_->error_frame().empty()) {
+  if (of_endpoint && from_anthropic_ && to_ != To::kOllama && !anthropic_->error_frame().empty()) {
     out += anthropic_->error_frame();
   } else {
     out += error_frame(surface_, error, request_id);
@@ -142,6 +155,7 @@ Result<inference::FrameFacts> CallerAnswer::read_count(std::string_view body) {
 Result<void> CallerAnswer::write_whole(std::string_view answer) {
   std::string message;
   auto written = to_ == To::kMessages ? messages_->write_whole(answer, usage(), message)
+                 : to_ == To::kOllama ? ollama_->write_whole(answer, usage(), message)
                                       : responses_->write_whole(answer, usage(), message);
   if (!written) return written;
   written_ = std::move(message);

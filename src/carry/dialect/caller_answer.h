@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "carry/dialect/anthropic_answer.h"
 #include "carry/dialect/messages_answer.h"
+#include "carry/dialect/ollama_answer.h"
 #include "carry/dialect/openai.h"
 #include "carry/dialect/read_frame.h"
 #include "carry/dialect/responses_answer.h"
@@ -27,6 +28,10 @@ class CallerAnswer {
              std::string_view shown_model, std::string_view id, std::int64_t created, std::string_view echo);
   /// Gives back the memory that a large answer took.
   void forget();
+  /// Whether tell() is worth asking the clock.
+  bool tells_times() const { return to_ == To::kOllama; }
+  /// Told before each call below that writes, where tells_times().
+  void tell(const AnswerTimes& times) { ollama_->tell(times); }
 
   /// A frame of a stream. What the caller gets for it is appended to `out` unless it is withheld or the caller wants a
   /// whole answer. kUpstreamFailed for what is not the endpoint's dialect, or cannot be said in the caller's.
@@ -51,11 +56,13 @@ class CallerAnswer {
   /// Appends what ends the caller's stream for an error: of ours, or as an endpoint of the caller's own dialect wrote
   /// it.
   void write_error(const Error& error, bool of_endpoint, std::string_view request_id, std::string& out);
-  /// Bytes kept of a stream for the events that will close it.
-  std::size_t held() const { return to_ == To::kResponses ? responses_->held() : 0; }
+  /// Bytes kept of a stream for what will close it.
+  std::size_t held() const {
+    return to_ == To::kResponses ? responses_->held() : to_ == To::kOllama ? ollama_->held() : 0;
+  }
 
  private:
-  enum class To : std::uint8_t { kAsItIs, kMessages, kResponses };  // what a chat completion becomes
+  enum class To : std::uint8_t { kAsItIs, kMessages, kResponses, kOllama };  // what a chat completion becomes
 
   Result<void> add_chunk(std::string_view chunk, std::string& out);
   Result<ReadFrame> read_anthropic(const http::SseFrame& frame, std::string& out);
@@ -71,6 +78,7 @@ class CallerAnswer {
   OpenAiAnswer openai_;
   std::unique_ptr<MessagesAnswer> messages_;    // made when first needed
   std::unique_ptr<ResponsesAnswer> responses_;  // likewise
+  std::unique_ptr<OllamaAnswer> ollama_;        // likewise
   std::unique_ptr<AnthropicAnswer> anthropic_;  // likewise
   std::string written_;
   std::string chunks_;  // of a chat, on their way from an endpoint's dialect to the caller's

@@ -13,6 +13,14 @@ Result<void> CallerRequest::translate(std::string_view body) {
     body_ = messages_->chat();
     return done;
   }
+  if (speaks_ollama()) {
+    if (!ollama_) ollama_ = std::make_unique<OllamaRequest>();
+    from_caller_ = ollama_.get();
+    auto done = ollama_->translate(body, surface_);
+    surface_ = ollama_->surface();
+    body_ = ollama_->written();
+    return done;
+  }
   if (!responses_) responses_ = std::make_unique<ResponsesRequest>();
   from_caller_ = responses_.get();
   auto done = responses_->translate(body);
@@ -32,7 +40,10 @@ Result<void> CallerRequest::parse(Surface surface, std::string_view body) {
       return done;
     }
   }
-  auto parsed = chat_.parse(from_caller_ != nullptr ? Surface::kOpenAiChat : surface, body_);
+  auto parsed = chat_.parse(speaks_ollama()           ? ollama_->written_for()
+                            : from_caller_ != nullptr ? Surface::kOpenAiChat
+                                                      : surface,
+                            body_);
   if (!parsed) fault_parameter_ = chat_.fault_parameter();
   return parsed;
 }
@@ -44,7 +55,8 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.bound_elsewhere = (speaks_messages() && messages_->bound()) || (speaks_responses() && responses_->bound());
   const bool in_chat = from_caller_ == nullptr || from_caller_->not_carried().empty();
   // The engine counts the tokens of a Messages request itself; what it is told is what a chat completion can say.
-  if (in_chat) question.carried_by.add(EndpointKind::kEngine);
+  const bool beyond_engine = speaks_ollama() && !ollama_->beyond_engine().empty();
+  if (in_chat && !beyond_engine) question.carried_by.add(EndpointKind::kEngine);
   if (in_chat && !counts()) question.carried_by.add(EndpointKind::kOpenAi);
   if (speaks_messages()) {
     question.carried_by.add(EndpointKind::kAnthropic);
@@ -66,6 +78,7 @@ const Translation* CallerRequest::at_fault() const {
 std::string_view CallerRequest::not_carried() const {
   constexpr std::string_view kNoCounting = "count_tokens: an OpenAI-compatible server has nothing that counts tokens";
   if (const Translation* translation = at_fault()) return translation->not_carried();
+  if (speaks_ollama() && !ollama_->beyond_engine().empty()) return ollama_->beyond_engine();
   return counts() ? kNoCounting : std::string_view();
 }
 
@@ -80,16 +93,31 @@ std::size_t CallerRequest::bytes_written() const {
 
 const json::SlicedBody& CallerRequest::body_for(EndpointKind kind, const fleet::EndpointModel& model,
                                                 const placement::Obligations& obligations) {
-  if (kind != EndpointKind::kAnthropic && !counts()) return chat_.body_for(kind, model.upstream_name, obligations);
+  if (kind != EndpointKind::kAnthropic && !counts())
+    return with_more(chat_.body_for(kind, model.upstream_name, obligations), kind);
   if (speaks_messages()) return messages_->body_for(model.upstream_name, obligations);
   THALWEG_CHECK(wrote_anthropic_);  // place() chooses among the kinds that describe() let in
-  return anthropic_->body_for(model.upstream_name, model.output_tokens, obligations);
+  return with_more(anthropic_->body_for(model.upstream_name, model.output_tokens, obligations), kind);
+}
+
+const json::SlicedBody& CallerRequest::with_more(const json::SlicedBody& body, EndpointKind kind) {
+  const std::string_view members = speaks_ollama() ? ollama_->members_for(kind) : std::string_view();
+  if (members.empty()) return body;
+  more_.clear();
+  const auto slices = body.slices();
+  for (const std::string_view slice : slices.first(slices.size() - 1)) more_.add(slice);
+  std::string_view last = slices.back();  // what is written ends with the object's brace
+  last.remove_suffix(1);
+  more_.add(last);
+  more_.add(members);
+  more_.add("}");
+  return more_;
 }
 
 std::string_view CallerRequest::path_for(EndpointKind kind) const {
   if (counts()) return "/messages/count_tokens";
   if (kind == EndpointKind::kAnthropic) return "/messages";
-  switch (surface_) {
+  switch (chat_.request().surface) {
     case Surface::kOpenAiCompletions:
       return "/completions";
     case Surface::kOpenAiEmbeddings:
@@ -102,7 +130,11 @@ std::string_view CallerRequest::path_for(EndpointKind kind) const {
 std::string CallerRequest::dropped(EndpointKind kind) const {
   const bool to_anthropic = kind == EndpointKind::kAnthropic;
   std::string hints;
-  if (from_caller_ != nullptr && !counts() && !(to_anthropic && speaks_messages())) hints = from_caller_->dropped();
+  if (speaks_ollama()) {
+    hints = ollama_->dropped(kind);
+  } else if (from_caller_ != nullptr && !counts() && !(to_anthropic && speaks_messages())) {
+    hints = from_caller_->dropped();
+  }
   if (!to_anthropic || !wrote_anthropic_ || anthropic_->dropped().empty()) return hints;
   if (!hints.empty()) hints += ", ";
   return hints += anthropic_->dropped();
@@ -111,6 +143,7 @@ std::string CallerRequest::dropped(EndpointKind kind) const {
 void CallerRequest::forget() {
   if (messages_) messages_->forget();
   if (responses_) responses_->forget();
+  if (ollama_) ollama_->forget();
   if (anthropic_) anthropic_->forget();
   from_caller_ = nullptr;
   wrote_anthropic_ = false;

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "carry/dialect/anthropic_request.h"
 #include "carry/dialect/messages_request.h"
+#include "carry/dialect/ollama_request.h"
 #include "carry/dialect/openai.h"
 #include "carry/dialect/responses_request.h"
 #include "decide/fleet/fleet.h"
@@ -23,7 +24,8 @@ class CallerRequest {
  public:
   /// A request of that surface is written anew before it is read, and takes about its size in memory once more.
   static bool is_written_anew(inference::Surface surface) {
-    return inference::speaks_messages(surface) || surface == inference::Surface::kOpenAiResponses;
+    return inference::speaks_messages(surface) || inference::speaks_ollama(surface) ||
+           surface == inference::Surface::kOpenAiResponses;
   }
 
   /// Reads `body` (http::kPadding readable bytes behind it, which stays as long as this is asked). kInvalidRequest as
@@ -32,6 +34,8 @@ class CallerRequest {
   /// The parameter at fault of a failed parse(), "messages"; may be empty.
   std::string_view fault_parameter() const { return fault_parameter_; }
   const inference::Request& request() const { return chat_.request(); }
+  /// What it asks for where there is nothing to answer; its body is not for sending then.
+  OllamaRequest::Load load() const { return speaks_ollama() ? ollama_->load() : OllamaRequest::Load::kNo; }
 
   /// Sets what the request says of itself: its features, and which of `kinds` can be told all of it. It is written for
   /// those that need it, once.
@@ -58,9 +62,12 @@ class CallerRequest {
  private:
   /// From the caller's dialect into the hub's.
   Result<void> translate(std::string_view body);
+  /// The body with members added that only that kind of endpoint knows.
+  const json::SlicedBody& with_more(const json::SlicedBody& body, fleet::EndpointKind kind);
   /// The translation that left something out; null where all went over.
   const Translation* at_fault() const;
   bool speaks_responses() const { return surface_ == inference::Surface::kOpenAiResponses; }
+  bool speaks_ollama() const { return inference::speaks_ollama(surface_); }
   bool speaks_messages() const { return inference::speaks_messages(surface_); }
   bool counts() const { return surface_ == inference::Surface::kAnthropicCountTokens; }
 
@@ -68,11 +75,13 @@ class CallerRequest {
   OpenAiRequest chat_;                           // the caller's own, or what was written for it
   std::unique_ptr<MessagesRequest> messages_;    // made with the first such request
   std::unique_ptr<ResponsesRequest> responses_;  // likewise
+  std::unique_ptr<OllamaRequest> ollama_;        // likewise
   std::unique_ptr<AnthropicRequest> anthropic_;  // likewise
-  const Translation* from_caller_ = nullptr;     // of the two, the one that wrote body_; null: it is the caller's own
+  const Translation* from_caller_ = nullptr;     // the one of them that wrote body_; null: it is the caller's own
   std::string_view body_;                        // the chat completion
   std::string_view fault_parameter_;
   bool wrote_anthropic_ = false;
+  json::SlicedBody more_;
 };
 
 }  // namespace thalweg::dialect

@@ -51,13 +51,7 @@ std::string messages_error_event(const Error& error, std::string_view request_id
 }
 
 std::string messages_refusal_body(std::uint16_t status, std::string_view openai_body, std::string_view request_id) {
-  std::string message = "the endpoint refused the request";
-  if (const auto tree = json::read_tree(openai_body); tree && tree->is_object() && tree->contains("error")) {
-    const auto& error = (*tree)["error"];
-    if (error.is_object() && error.contains("message") && error["message"].is_string())
-      message = json::cut_at(error["message"].get_ref<const std::string&>(), kMaxPassedText);
-  }
-  return messages_error_body(status, message, request_id);
+  return messages_error_body(status, refusal_message(openai_body), request_id);
 }
 
 std::string messages_refusal_for_chat(std::uint16_t status, std::string_view body, RefusalKind kind) {

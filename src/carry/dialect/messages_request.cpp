@@ -138,13 +138,6 @@ void MessagesRequest::forget() {
   }
 }
 
-void MessagesRequest::begin_message(std::string_view role) {
-  if (out_.back() != '[') out_ += ',';
-  out_ += R"({"role":")";
-  out_ += role;
-  out_ += '"';
-}
-
 void MessagesRequest::write_tools(const Found& tools) {
   if (!tools.present() || !expect(tools, json::Kind::kArray, "tools", "an array of tools")) return;
   std::size_t index = 0;

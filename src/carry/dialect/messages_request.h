@@ -49,7 +49,6 @@ class MessagesRequest : public Translation {
   void write_tool_choice(const Found& choice);
   void write_output_config(const Found& config);
   Block read_block(std::string_view raw, const std::string& path);
-  void begin_message(std::string_view role);
   void begin_part();
   json::Span span_of(std::string_view raw) const;
 

@@ -118,6 +118,8 @@ std::string error_body(const Error& error, std::string_view parameter = {});
 /// An endpoint's refusal passed on: its own `error` object with status, code, type, param kept when it has that shape,
 /// else ours around its text (cut at 1 KiB). Credentials errors become "the endpoint NAME refused its own key".
 std::string refusal_body(std::uint16_t status, std::string_view body, RefusalKind kind, std::string_view endpoint_name);
+/// The sentence of such a body, for dialects whose errors have another shape; cut likewise.
+std::string refusal_message(std::string_view openai_body);
 /// The same for an endpoint's refusal; context and content have the codes that clients know, others `code`.
 std::string error_body(std::uint16_t status, RefusalKind kind, std::string_view message, std::string_view code);
 /// The same as an event of a running stream: `data: {...}\n\n`.

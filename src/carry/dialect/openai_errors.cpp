@@ -197,6 +197,15 @@ std::string error_body(std::uint16_t status, RefusalKind kind, std::string_view 
   return error_object(message, type_of(status), {}, code);
 }
 
+std::string refusal_message(std::string_view openai_body) {
+  if (const auto tree = json::read_tree(openai_body); tree && tree->is_object() && tree->contains("error")) {
+    const auto& error = (*tree)["error"];
+    if (error.is_object() && error.contains("message") && error["message"].is_string())
+      return std::string(json::cut_at(error["message"].get_ref<const std::string&>(), kMaxPassedText));
+  }
+  return "the endpoint refused the request";
+}
+
 std::string error_frame(const Error& error) {
   return "data: " + error_body(error) + "\n\n";
 }

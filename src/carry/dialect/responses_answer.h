@@ -7,13 +7,13 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "carry/json/walk.h"
+#include "carry/dialect/chat_reader.h"
 #include "decide/inference/event.h"
 
 namespace thalweg::dialect {
 
 /// One attempt's answer. Reused; begin() starts a new one.
-class ResponsesAnswer {
+class ResponsesAnswer final : private ChatReader {
  public:
   /// `id` without its prefix: letters and digits. `shown_model` is the name that answers carry, `created` in seconds of
   /// UTC. `echoed` is what ResponsesRequest::echo() gave (kept by view: must outlive the answer); it may be empty.
@@ -40,28 +40,9 @@ class ResponsesAnswer {
   enum class Part : std::uint8_t { kNone, kText, kRefusal, kReasoning };
   /// How an item ended.
   enum class Ending : std::uint8_t { kWhole, kCut };
-  /// What a delta or a message says, as it stands there.
-  struct Said {
-    std::string_view reasoning, content, refusal;  // without quotes
-    std::string_view logprobs;                     // between the brackets
-    std::string_view calls;                        // the array
-  };
-  struct ToolCall {
-    std::string_view id, name;  // raw, with quotes; empty if absent
-    std::string_view text;      // arguments or input: raw, without quotes
-    std::int64_t index = 0;
-    bool custom = false;
-  };
-
-  // Reading.
-  Result<void> read_chunk(std::string_view chunk);
-  bool read_choice();
-  bool read_said(Said& said);
-  bool read_logprobs(std::string_view& inside);
-  bool read_tool_calls(std::string_view calls);
-  bool read_tool_call(json::Walk& walk, std::string_view calls, ToolCall& call);
-  bool add_said(const Said& said);
-  bool add_tool_call(const ToolCall& call);
+  bool say(const Said& said) override;
+  bool begin_call(const ToolCall& call) override;
+  bool add_arguments(std::string_view raw) override;
 
   // Items and their parts; each is told in events where the answer streams.
   void add_text(Part kind, std::string_view raw, std::string_view logprobs);
@@ -81,21 +62,12 @@ class ResponsesAnswer {
   void tell_response(std::string_view name, std::string_view status, const inference::Usage* usage);
   void write_response(std::string_view status, const inference::Usage* usage) const;
   std::string_view final_status() const;
-  bool refuse(const char* why) {
-    fault_ = why;
-    return false;
-  }
 
-  json::Walk walk_;
-  json::Walk calls_walk_;
-  std::string_view read_;  // what walk_ reads
   std::string* out_ = nullptr;
   std::string id_;
   std::string quoted_model_;
   std::string_view echoed_;
   std::int64_t created_ = 0;
-  std::string finish_reason_;
-  std::string storage_;
   bool streams_ = false;
   bool started_ = false;
   std::uint64_t sequence_ = 0;
@@ -103,15 +75,12 @@ class ResponsesAnswer {
   std::uint64_t part_ = 0;  // likewise, in its item
   Open open_ = Open::kNone;
   Part open_part_ = Part::kNone;
-  std::int64_t tool_ = -1;    // the index of the tool call whose item is or was the last open one
-  std::string tool_id_;       // its id, raw; empty where the endpoint gave none
   std::string call_members_;  // `"call_id":...,"name":...` of the open call
   std::string call_name_;     // raw
   std::string text_;          // of the open part or call, raw
   std::string logprobs_;      // of the open part, between the brackets
   std::string parts_;         // of the open item, closed ones
   std::string output_;        // closed items
-  const char* fault_ = nullptr;
 };
 
 }  // namespace thalweg::dialect

@@ -337,13 +337,6 @@ void ResponsesRequest::add_audio(std::string_view part, const std::string& path)
   parts_ += '}';
 }
 
-void ResponsesRequest::begin_message(std::string_view role) {
-  if (out_.back() != '[') out_ += ',';
-  out_ += R"({"role":")";
-  out_ += role;
-  out_ += '"';
-}
-
 void ResponsesRequest::begin_part(std::string_view head) {
   only_text_.clear();
   if (part_count_++ > 0) parts_ += ',';

@@ -37,8 +37,7 @@ void ResponsesAnswer::add_text(Part kind, std::string_view raw, std::string_view
   const std::size_t before = logprobs_.size();
   if (!logprobs.empty()) {
     if (before != 0) logprobs_ += ',';
-    // A line break stands between values here, and would end the event's line.
-    std::ranges::copy_if(logprobs, std::back_inserter(logprobs_), [](char c) { return c != '\n' && c != '\r'; });
+    json::append_on_one_line(logprobs_, logprobs);
   }
   if (!streams_) return;
   begin_part_event(kind == Part::kText      ? "response.output_text.delta"
@@ -249,7 +248,7 @@ void ResponsesAnswer::write_error(const Error& error, std::string& out) {
 // ---- The response ----
 
 std::string_view ResponsesAnswer::final_status() const {
-  return finish_reason_ == "length" || finish_reason_ == "content_filter" ? "incomplete" : "completed";
+  return finish_reason() == "length" || finish_reason() == "content_filter" ? "incomplete" : "completed";
 }
 
 void ResponsesAnswer::tell_response(std::string_view name, std::string_view status, const inference::Usage* usage) {
@@ -265,9 +264,9 @@ void ResponsesAnswer::write_response(std::string_view status, const inference::U
                  R"({{"id":"resp_{}","object":"response","created_at":{},"status":"{}","error":null,)", id_, created_,
                  status);
   out += "\"incomplete_details\":";
-  out += status != "incomplete"       ? "null"
-         : finish_reason_ == "length" ? R"({"reason":"max_output_tokens"})"
-                                      : R"({"reason":"content_filter"})";
+  out += status != "incomplete"        ? "null"
+         : finish_reason() == "length" ? R"({"reason":"max_output_tokens"})"
+                                       : R"({"reason":"content_filter"})";
   out += ",\"model\":";
   out += quoted_model_;
   out += ",\"output\":[";

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 
 #include "carry/dialect/read_body.h"
@@ -12,14 +11,6 @@
 #include "carry/json/text.h"
 
 namespace thalweg::dialect {
-namespace {
-
-// A line break in JSON stands between values only; inside a stream it would end the event's line.
-void append_on_one_line(std::string& out, std::string_view raw) {
-  std::ranges::copy_if(raw, std::back_inserter(out), [](char c) { return c != '\n' && c != '\r'; });
-}
-
-}  // namespace
 
 Result<void> ResponsesRequest::translate(std::string_view body) {
   static constexpr json::NameTable<Found Fields::*, 29> kFields{
@@ -96,19 +87,6 @@ ResponsesRequest::Found ResponsesRequest::type_of(std::string_view object) {
     if (name == "type") type = value;
   });
   return type;
-}
-
-void ResponsesRequest::read(std::string_view object, const std::string& path, std::initializer_list<Slot> slots) {
-  members(object, [&](std::string_view name, const Found& value) {
-    const auto* const slot = std::ranges::find(slots, name, &Slot::name);
-    if (slot == slots.end()) {
-      if (value.present()) refuse(fmt::format("{}.{}", path, name));
-    } else if (slot->use == Use::kRead) {
-      *slot->value = value;
-    } else if (slot->use == Use::kHint && value.present() && value.raw != "[]") {
-      drop(slot->name);
-    }
-  });
 }
 
 // What is stored at a provider is read there or nowhere.
@@ -359,7 +337,7 @@ void ResponsesRequest::write_echo(const Fields& fields) {
     echo_ += '"';
     echo_ += name;
     echo_ += "\":";
-    append_on_one_line(echo_, value.present() ? value.raw : otherwise);
+    json::append_on_one_line(echo_, value.present() ? value.raw : otherwise);
     echo_ += ',';
   }
   echo_ += R"("background":false,"previous_response_id":null,"store":false,"truncation":"disabled")";

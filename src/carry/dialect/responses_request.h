@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -40,13 +39,6 @@ class ResponsesRequest : public Translation {
     Found service_tier, tools, tool_choice, max_tool_calls, text, reasoning, include, top_logprobs, metadata;
     Found truncation, store, background, previous_response_id, conversation, prompt;
   };
-  enum class Use : std::uint8_t { kRead, kNothing, kHint };
-  /// A member that an object may have. Read ones are kept in `value`.
-  struct Slot {
-    std::string_view name;
-    Found* value = nullptr;
-    Use use = Use::kRead;
-  };
   enum class Call : std::uint8_t { kFunction, kCustom };
 
   // The prompt.
@@ -66,7 +58,6 @@ class ResponsesRequest : public Translation {
   void add_file(std::string_view part, const std::string& path);
   void add_audio(std::string_view part, const std::string& path);
   Found read_text(std::string_view part, const std::string& path);
-  void begin_message(std::string_view role);
   void begin_part(std::string_view head);
 
   // The rest.
@@ -86,8 +77,6 @@ class ResponsesRequest : public Translation {
 
   /// The member `type` of an object.
   Found type_of(std::string_view object);
-  /// Sorts the members of an object into `slots`; refuses the others.
-  void read(std::string_view object, const std::string& path, std::initializer_list<Slot> slots);
   void bind(std::string parameter);
 
   json::Walk walk_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "carry/json/text.h"
@@ -41,6 +42,26 @@ bool Translation::is(const Found& value, std::string_view word) {
   if (raw.find('\\') == raw.npos) return raw == word;
   json::unescape(raw, storage_);
   return storage_ == word;
+}
+
+void Translation::read(std::string_view object, const std::string& path, std::initializer_list<Slot> slots) {
+  members(object, [&](std::string_view name, const Found& value) {
+    const auto* const slot = std::ranges::find(slots, name, &Slot::name);
+    if (slot == slots.end()) {
+      if (value.present()) refuse(fmt::format("{}.{}", path, name));
+    } else if (slot->use == Use::kRead) {
+      *slot->value = value;
+    } else if (slot->use == Use::kHint && value.present() && value.raw != "[]") {
+      drop(slot->name);
+    }
+  });
+}
+
+void Translation::begin_message(std::string_view role) {
+  if (out_.back() != '[') out_ += ',';
+  out_ += R"({"role":")";
+  out_ += role;
+  out_ += '"';
 }
 
 void Translation::write_member(std::string_view name, std::string_view raw) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -51,6 +52,19 @@ class Translation {
   template <class OnMember, class OnEnd>
   void objects(std::string_view array, OnMember&& on_member, OnEnd&& on_end);
   bool is(const Found& value, std::string_view word);
+
+  enum class Use : std::uint8_t { kRead, kNothing, kHint };
+  /// A member that an object may have. Read ones are kept in `value`.
+  struct Slot {
+    std::string_view name;
+    Found* value = nullptr;
+    Use use = Use::kRead;
+  };
+  /// Sorts the members of an object into `slots`; refuses the others.
+  void read(std::string_view object, const std::string& path, std::initializer_list<Slot> slots);
+
+  /// Begins an element of the array `messages`: `{"role":"user"`.
+  void begin_message(std::string_view role);
 
   void write_member(std::string_view name, std::string_view raw);
   void drop(std::string_view hint);

@@ -18,7 +18,7 @@ struct KnownPath {
   http::Method method;
   Route route;
 };
-constexpr std::array<KnownPath, 10> kPaths = {{
+constexpr std::array<KnownPath, 19> kPaths = {{
     {"/v1/chat/completions", http::Method::kPost, Route::kChat},
     {"/v1/completions", http::Method::kPost, Route::kCompletions},
     {"/v1/responses", http::Method::kPost, Route::kResponses},
@@ -26,11 +26,23 @@ constexpr std::array<KnownPath, 10> kPaths = {{
     {"/v1/messages/count_tokens", http::Method::kPost, Route::kCountTokens},
     {"/v1/embeddings", http::Method::kPost, Route::kEmbeddings},
     {"/v1/models", http::Method::kGet, Route::kModels},
+    {"/api/chat", http::Method::kPost, Route::kOllamaChat},
+    {"/api/generate", http::Method::kPost, Route::kOllamaGenerate},
+    {"/api/embed", http::Method::kPost, Route::kOllamaEmbed},
+    {"/api/embeddings", http::Method::kPost, Route::kOllamaEmbeddings},
+    {"/api/tags", http::Method::kGet, Route::kOllamaTags},
+    {"/api/show", http::Method::kPost, Route::kOllamaShow},
+    {"/api/ps", http::Method::kGet, Route::kOllamaPs},
+    {"/api/version", http::Method::kGet, Route::kOllamaVersion},
+    {"/", http::Method::kGet, Route::kOllamaRuns},
     {"/healthz", http::Method::kGet, Route::kHealth},
     {"/readyz", http::Method::kGet, Route::kReady},
     {"/metrics", http::Method::kGet, Route::kMetrics},
 }};
 constexpr std::string_view kModelPrefix = "/v1/models/";
+// What Ollama does with its store of models.
+constexpr std::array<std::string_view, 5> kStorePaths = {"/api/pull", "/api/push", "/api/create", "/api/copy",
+                                                         "/api/delete"};
 
 Result<Route> if_allowed(const http::RequestHead& head, http::Method wanted, Route route) {
   if (head.method == wanted || (wanted == http::Method::kGet && head.method == http::Method::kHead)) return route;
@@ -63,8 +75,42 @@ Result<Route> find_route(const http::RequestHead& head) {
   std::array<std::string_view, kPaths.size()> names;
   std::ranges::transform(kPaths, names.begin(), &KnownPath::path);
   std::string hint = suggestion(head.path, names);
-  if (hint.empty() && !head.path.starts_with("/v1/")) hint = "; the base URL of clients ends in /v1";
+  const bool known_base = head.path.starts_with("/v1/") || head.path.starts_with("/api/");
+  if (hint.empty() && !known_base) hint = "; the base URL of OpenAI's clients ends in /v1";
+  if (std::ranges::find(kStorePaths, head.path) != kStorePaths.end())
+    hint = "; the models are those that the configuration lists, see GET /api/tags";
   return fail(ErrorCode::kNotFound, fmt::format("nothing answers at {}{}", head.path.substr(0, kMaxQuoted), hint));
+}
+
+std::optional<inference::Surface> surface_of(Route route) {
+  switch (route) {
+    case Route::kChat:
+      return inference::Surface::kOpenAiChat;
+    case Route::kCompletions:
+      return inference::Surface::kOpenAiCompletions;
+    case Route::kResponses:
+      return inference::Surface::kOpenAiResponses;
+    case Route::kMessages:
+      return inference::Surface::kAnthropicMessages;
+    case Route::kCountTokens:
+      return inference::Surface::kAnthropicCountTokens;
+    case Route::kEmbeddings:
+      return inference::Surface::kOpenAiEmbeddings;
+    case Route::kOllamaChat:
+      return inference::Surface::kOllamaChat;
+    case Route::kOllamaGenerate:
+      return inference::Surface::kOllamaGenerate;
+    case Route::kOllamaEmbed:
+      return inference::Surface::kOllamaEmbed;
+    case Route::kOllamaEmbeddings:
+      return inference::Surface::kOllamaEmbeddings;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool is_open(Route route) {
+  return route == Route::kHealth || route == Route::kReady || route == Route::kPreflight || route == Route::kOllamaRuns;
 }
 
 std::string_view allowed_methods(std::string_view path) {

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "carry/config/settings.h"
 #include "carry/http/message.h"
+#include "decide/inference/request.h"
 #include "decide/policy/policy.h"
 
 namespace thalweg::gateway {
@@ -14,22 +15,36 @@ namespace thalweg::gateway {
 inline constexpr std::size_t kMaxQuoted = 128;  // bytes of what a caller sent, where an error names it
 
 enum class Route : std::uint8_t {
-  kChat,         // POST /v1/chat/completions
-  kCompletions,  // POST /v1/completions
-  kResponses,    // POST /v1/responses
-  kMessages,     // POST /v1/messages
-  kCountTokens,  // POST /v1/messages/count_tokens
-  kEmbeddings,   // POST /v1/embeddings
-  kModels,       // GET /v1/models
-  kModel,        // GET /v1/models/{model}
-  kHealth,       // GET /healthz
-  kReady,        // GET /readyz
-  kMetrics,      // GET /metrics
-  kPreflight,    // OPTIONS of a listed origin
+  kChat,              // POST /v1/chat/completions
+  kCompletions,       // POST /v1/completions
+  kResponses,         // POST /v1/responses
+  kMessages,          // POST /v1/messages
+  kCountTokens,       // POST /v1/messages/count_tokens
+  kEmbeddings,        // POST /v1/embeddings
+  kModels,            // GET /v1/models
+  kModel,             // GET /v1/models/{model}
+  kOllamaChat,        // POST /api/chat
+  kOllamaGenerate,    // POST /api/generate
+  kOllamaEmbed,       // POST /api/embed
+  kOllamaEmbeddings,  // POST /api/embeddings
+  kOllamaTags,        // GET /api/tags
+  kOllamaShow,        // POST /api/show
+  kOllamaPs,          // GET /api/ps
+  kOllamaVersion,     // GET /api/version
+  kOllamaRuns,        // GET /
+  kHealth,            // GET /healthz
+  kReady,             // GET /readyz
+  kMetrics,           // GET /metrics
+  kPreflight,         // OPTIONS of a listed origin
 };
 
 /// The route of a head. kNotFound and kMethodNotAllowed name what would work.
 Result<Route> find_route(const http::RequestHead& head);
+
+/// What is spoken at routes that run a model; none elsewhere.
+std::optional<inference::Surface> surface_of(Route route);
+/// Whoever may connect may ask this: it needs no key.
+bool is_open(Route route);
 
 /// What a path that exists takes, for the Allow field of a 405.
 std::string_view allowed_methods(std::string_view path);

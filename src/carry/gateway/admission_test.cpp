@@ -24,6 +24,19 @@ TEST(Admission, FindsEveryRouteByMethodAndPath) {
   EXPECT_EQ(find_route(head_of(http::Method::kHead, "/v1/models")).value(), Route::kModels);
   EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models/a/b")).value(), Route::kModel);
   EXPECT_EQ(find_route(head_of(http::Method::kGet, "/metrics")).value(), Route::kMetrics);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/chat")).value(), Route::kOllamaChat);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/show")).value(), Route::kOllamaShow);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/api/tags")).value(), Route::kOllamaTags);
+  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/")).value(), Route::kOllamaRuns);
+}
+
+TEST(Admission, OpensToAllWhatTellsNothing) {
+  for (const Route route : {Route::kHealth, Route::kReady, Route::kPreflight, Route::kOllamaRuns})
+    EXPECT_TRUE(is_open(route));
+  for (const Route route : {Route::kChat, Route::kModels, Route::kMetrics, Route::kOllamaChat, Route::kOllamaTags,
+                            Route::kOllamaShow, Route::kOllamaPs, Route::kOllamaVersion}) {
+    EXPECT_FALSE(is_open(route));
+  }
 }
 
 TEST(Admission, SaysWhichMethodWorksAndWhichPathWasMeant) {

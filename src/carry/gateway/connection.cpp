@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
-#include "carry/dialect/openai.h"
+#include "carry/dialect/ollama_models.h"
 #include "carry/gateway/exchange.h"
 
 namespace thalweg::gateway {
@@ -22,26 +21,6 @@ constexpr std::size_t kMaxAskedFields = 512;   // of a preflight's list of heade
 constexpr std::size_t kKeptUnsent = 4 * 1024;  // of a connection's memory for unsent bytes, while it has none
 // A body may come this many time-outs' lengths long in all, however steadily it trickles.
 constexpr int kBodyTimeoutsInAll = 10;
-
-// What is spoken at routes that run a model; none elsewhere.
-std::optional<inference::Surface> surface_of(Route route) {
-  switch (route) {
-    case Route::kChat:
-      return inference::Surface::kOpenAiChat;
-    case Route::kCompletions:
-      return inference::Surface::kOpenAiCompletions;
-    case Route::kResponses:
-      return inference::Surface::kOpenAiResponses;
-    case Route::kMessages:
-      return inference::Surface::kAnthropicMessages;
-    case Route::kCountTokens:
-      return inference::Surface::kAnthropicCountTokens;
-    case Route::kEmbeddings:
-      return inference::Surface::kOpenAiEmbeddings;
-    default:
-      return std::nullopt;
-  }
-}
 
 }  // namespace
 
@@ -238,7 +217,7 @@ void Connection::head_done() {
   const auto route = find_route(head);
   if (!route) return stop(route.error());
   route_ = *route;
-  if (route_ != Route::kHealth && route_ != Route::kReady && route_ != Route::kPreflight) {
+  if (!is_open(route_)) {
     const auto subject = authenticate(head, settings.policy);
     if (!subject) return stop(subject.error());
     subject_ = *subject;
@@ -259,15 +238,19 @@ void Connection::head_done() {
                        settings.limits.streams),
            {}});
     }
+  } else if (route_ == Route::kOllamaShow) {
+    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
   } else if (head.has_body) {  // nobody's bytes are read without need, least of all where no key is asked for
     return stop({ErrorCode::kInvalidRequest, fmt::format("{} takes no body", head.path.substr(0, kMaxQuoted)), {}});
   }
-  reader_.set_body_limit(settings.limits.body_bytes);
-  if (head.content_length > settings.limits.body_bytes) {
-    return stop(
-        {ErrorCode::kTooLarge,
-         fmt::format("the body has {} bytes; limits.body allows {}", head.content_length, settings.limits.body_bytes),
-         {}});
+  const bool show = route_ == Route::kOllamaShow;
+  const std::uint64_t most = show ? kMaxShowBody : settings.limits.body_bytes;
+  reader_.set_body_limit(most);
+  if (head.content_length > most) {
+    return stop({ErrorCode::kTooLarge,
+                 fmt::format("the body has {} bytes; {} allows {}", head.content_length,
+                             show ? std::string_view("a request to show a model") : "limits.body", most),
+                 {}});
   }
   // A long body's room grows as its bytes come: a claimed length takes nothing from others.
   if (!make_room(std::min(reader_.bytes_needed() + kSpareBytes, kClaimedAtOnce))) {
@@ -292,7 +275,11 @@ void Connection::run() {
     case Route::kResponses:
     case Route::kMessages:
     case Route::kCountTokens:
-    case Route::kEmbeddings: {
+    case Route::kEmbeddings:
+    case Route::kOllamaChat:
+    case Route::kOllamaGenerate:
+    case Route::kOllamaEmbed:
+    case Route::kOllamaEmbeddings: {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
@@ -315,32 +302,18 @@ void Connection::run() {
       return;
     }
     case Route::kModels:
-    case Route::kModel: {
-      std::vector<std::string_view> names;
-      const auto allowed = [&](std::string_view name) {
-        return subject_.key == nullptr || subject_.key->may_use(name);
-      };
-      for (const auto& model : snapshot_->fleet().models) {
-        if (allowed(model.name)) names.push_back(model.name);
-      }
-      if (!names.empty()) names.push_back(fleet::kAutoModel);
-      if (route_ == Route::kModels) {
-        answer_simple(200, "application/json", dialect::models_body(names), keep_alive_);
-        return;
-      }
-      const std::string_view wanted = head.path.substr(std::string_view("/v1/models/").size());
-      if (std::ranges::find(names, wanted) == names.end()) {
-        refuse({ErrorCode::kModelNotFound,
-                fmt::format("there is no model \"{}\" here, or the key may not use it; GET /v1/models lists "
-                            "what there is",
-                            wanted.substr(0, kMaxQuoted)),
-                {}},
-               true);
-        return;
-      }
-      answer_simple(200, "application/json", dialect::model_body(wanted), keep_alive_);
+    case Route::kModel:
+    case Route::kOllamaTags:
+    case Route::kOllamaShow:
+    case Route::kOllamaPs:
+      answer_models();
       return;
-    }
+    case Route::kOllamaVersion:
+      answer_simple(200, "application/json", dialect::ollama_version_body(), keep_alive_);
+      return;
+    case Route::kOllamaRuns:
+      answer_simple(200, "text/plain; charset=utf-8", dialect::kOllamaRuns, keep_alive_);
+      return;
     case Route::kHealth:
       answer_simple(200, "text/plain", "ok\n", keep_alive_);
       return;

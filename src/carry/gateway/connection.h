@@ -21,6 +21,9 @@ inline constexpr std::size_t kClientBuffer = 64 * 1024;
 inline constexpr std::size_t kHighWater = 256 * 1024;
 inline constexpr std::size_t kLowWater = 64 * 1024;
 
+/// Of the body of a request that names a model and asks nothing of it.
+inline constexpr std::size_t kMaxShowBody = 64 * 1024;
+
 /// Answers up to this size are written at the end of the loop's turn.
 inline constexpr std::size_t kSentAtTurnsEnd = 32 * 1024;
 
@@ -68,6 +71,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   bool make_room(std::size_t wanted);
   void head_done();
   void run();
+  void answer_models();
   void answer_simple(std::uint16_t status, std::string_view content_type, std::string_view body, bool keep_alive,
                      std::string_view extra = {});
   void refuse(const Error& error, bool log);

@@ -107,8 +107,10 @@ void Connection::refuse(const Error& error, bool log) {
     line.bytes_in = filled_;
     worker_.write_line(line);
   }
-  const bool messages = head_known_ && reader_.head({buffer_.get(), filled_}).path.starts_with("/v1/messages");
-  const auto surface = messages ? inference::Surface::kAnthropicMessages : inference::Surface::kOpenAiChat;
+  const std::string_view path = head_known_ ? reader_.head({buffer_.get(), filled_}).path : std::string_view();
+  const auto surface = path.starts_with("/v1/messages") ? inference::Surface::kAnthropicMessages
+                       : path.starts_with("/api/")      ? inference::Surface::kOllamaChat
+                                                        : inference::Surface::kOpenAiChat;
   answer_simple(status, "application/json", dialect::error_body(surface, error, {}, {}), keep_alive_, extra);
 }
 

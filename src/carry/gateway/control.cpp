@@ -55,6 +55,13 @@ std::string key_of(const SeriesName& name) {
   return fmt::format("{}\n{}\n{}\n{}\n{}", name.endpoint, name.place, name.model, name.provider, name.operation);
 }
 
+std::optional<ModelFile> file_of(const std::filesystem::path& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) return std::nullopt;
+  return ModelFile{static_cast<std::uint64_t>(about.st_size),
+                   UtcTime(std::chrono::seconds(about.st_mtim.tv_sec) + Duration(about.st_mtim.tv_nsec))};
+}
+
 EndpointIndex index_of(const Snapshot& snapshot, std::string_view endpoint) {
   const auto& endpoints = snapshot.fleet().endpoints;
   const auto found = std::ranges::find(endpoints, endpoint, &fleet::Endpoint::name);
@@ -123,6 +130,7 @@ Result<Control::Prepared> Control::prepare(config::Settings settings) {
       runtime.destination.host_header = "localhost";
       runtime.destination.base_path = "/v1";
       runtime.engine = (*engine)->figures;
+      runtime.file = file_of(own.engine->model_file);
       prepared.engines[endpoint.name] = std::move(*engine);
     } else {
       const config::RemoteSettings& remote = *own.remote;

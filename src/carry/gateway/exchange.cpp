@@ -75,21 +75,29 @@ void Exchange::begin(const Arrival& arrival) {
   if (!parsed) {
     error_ = parsed.error().code;
     failed_ = true;
-    const std::string body =
-        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text());
-    const std::string_view slices[] = {body};
-    feeding_ = true;  // no Flight begins; conclude() once the answer is out
     const bool later = parsed.error().code == ErrorCode::kOverloaded;
-    send_response(dialect::status_of(parsed.error().code), later ? "Retry-After: 1\r\n" : "", slices, body.size());
-    settle(flight::Ending::kFailed);
-    feeding_ = false;
-    conclude();
+    answer_at_once(
+        dialect::status_of(parsed.error().code), later ? kRetrySoon : "",
+        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text()),
+        flight::Ending::kFailed);
     return;
   }
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
+  if (caller_.load() != dialect::OllamaRequest::Load::kNo) return answer_load();
   feed({.kind = Event::Kind::kStart});
+}
+
+// No Flight begins.
+void Exchange::answer_at_once(std::uint16_t status, std::string_view extra_fields, std::string_view body,
+                              flight::Ending ending) {
+  feeding_ = true;  // conclude() once the answer is out
+  const std::string_view slices[] = {body};
+  send_response(status, extra_fields, slices, body.size());
+  settle(ending);
+  feeding_ = false;
+  conclude();
 }
 
 // Events are taken one after the other, never one inside another: an action that causes an event queues it.
@@ -206,23 +214,32 @@ void Exchange::carry_over_attempts(const Snapshot& newest) {
   question_.earlier = kept;
 }
 
-// Always on the newest snapshots: a key that was revoked meanwhile, a rule that changed, hold at once.
-void Exchange::ask() {
-  const auto& newest = worker_.snapshot();  // nothing is adopted while this runs
+// False when the key was revoked meanwhile.
+bool Exchange::adopt_newest() {
+  const auto& newest = worker_.snapshot();
   if (question_.subject.key != nullptr && newest != asked_under_) {
     question_.subject.key = newest->settings.policy.find_key(question_.subject.key->id);
     if (question_.subject.key == nullptr) {
       question_.subject.tenant = "default";
       asked_under_ = newest;
-      leave_line();
       denial_ = "the key was revoked while the request was on its way";
-      feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kUnauthenticated});
-      return;
+      return false;
     }
     question_.subject.tenant = question_.subject.key->tenant;
   }
   carry_over_attempts(*newest);
   asked_under_ = newest;  // what the Question points into
+  return true;
+}
+
+// Always on the newest snapshots: a key that was revoked meanwhile, a rule that changed, hold at once.
+void Exchange::ask() {
+  const auto& newest = worker_.snapshot();  // nothing is adopted while this runs
+  if (!adopt_newest()) {
+    leave_line();
+    feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = ErrorCode::kUnauthenticated});
+    return;
+  }
   // Conditions are up to 100 ms old; what they call full may have come free since.
   const fleet::Conditions& conditions = *worker_.conditions();
   question_.seen_free.clear();
@@ -250,6 +267,7 @@ void Exchange::ask() {
         denial_ += fmt::format(" ({})", caller_.not_carried());
         denial_parameter_ = caller_.not_carried_parameter();
       }
+      if (decision.denial() == ErrorCode::kModelNotFound) name_unknown_model();
       worker_.metrics.denials.add();
       leave_line();
       feed({.kind = Event::Kind::kDenied, .attempt = flight_.attempt(), .error = decision.denial()});
@@ -299,6 +317,7 @@ void Exchange::dispatch() {
   const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
   const fleet::EndpointKind kind = endpoint().kind;
   form_ = AnswerForm::kNone;
+  dispatched_at_ = MonotonicClock::now();
   upstream_status_ = 0;
   retry_after_.clear();
   upstream_request_id_.clear();

@@ -21,6 +21,8 @@ namespace thalweg::gateway {
 
 /// One frame of a stream.
 inline constexpr std::size_t kFrameLimit = 8 * 1024 * 1024;
+/// Of an answer to ask again for.
+inline constexpr std::string_view kRetrySoon = "Retry-After: 1\r\n";
 inline constexpr std::string_view kFrameLimitText = "8 MiB, the most that one event of a stream may have";
 
 /// What the connection knows of the request when its body is whole.
@@ -65,6 +67,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void feed(const flight::Event& event);
   void fail_attempt(flight::Failure failure);
   void perform(const flight::Action& action);
+  bool adopt_newest();
   void ask();
   void carry_over_attempts(const Snapshot& newest);
   bool tried_before(EndpointIndex endpoint) const;
@@ -79,6 +82,11 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void record_failed_attempt(flight::Failure failure);
   Error error_of(const flight::Action& action) const;
   Result<void> read_request(const Arrival& arrival);
+  void answer_at_once(std::uint16_t status, std::string_view extra_fields, std::string_view body,
+                      flight::Ending ending);
+  void answer_load();
+  void name_unknown_model();
+  void tell_times();
   std::string refusal_body(dialect::RefusalKind kind, std::uint16_t status) const;
   std::string dialect_fields() const;
   enum class Last : std::uint8_t { kNo, kYes };
@@ -138,6 +146,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
 
   UtcTime arrived_{};
   Instant arrived_at_{};
+  Instant dispatched_at_{};  // the running attempt
   Instant first_token_at_{};
   std::string_view path_;
   upstream::AnthropicFields anthropic_;

@@ -23,13 +23,13 @@ std::string Exchange::stream_head() {
   head_sent_ = true;
   status_ = 200;
   worker_.metrics.responses_by_class[2].add();
-  return fmt::format(
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
-      question_.request.text(), dialect_fields(),
-      connection_.minor_version() == 0   ? "Connection: close\r\n"
-      : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
-                                         : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
-      connection_.cors_fields());
+  return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
+                     inference::speaks_ollama(question_.surface) ? "application/x-ndjson" : "text/event-stream",
+                     question_.request.text(), dialect_fields(),
+                     connection_.minor_version() == 0   ? "Connection: close\r\n"
+                     : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
+                                                        : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
+                     connection_.cors_fields());
 }
 
 // All frames of one read leave with one write, as one chunk; the answer's head before the first, its last chunk after
@@ -57,7 +57,10 @@ void Exchange::flush_batch(Last last) {
 }
 
 void Exchange::complete(bool mark_missing) {
-  if (mark_missing) answer_.finish(batch_);
+  if (mark_missing) {
+    tell_times();
+    answer_.finish(batch_);
+  }
   flush_batch(Last::kYes);
 }
 
@@ -89,6 +92,7 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
 }
 
 void Exchange::deliver_whole() {
+  tell_times();
   const auto answer = answer_.whole();
   if (!answer) return fail({.kind = Action::Kind::kFail, .error = ErrorCode::kUpstreamFailed});
   send_response(200, {}, (*answer)->slices(), (*answer)->size());
@@ -163,7 +167,7 @@ void Exchange::fail(const Action& action) {
   const bool later = action.error == ErrorCode::kOverloaded || action.error == ErrorCode::kUnavailable ||
                      action.error == ErrorCode::kDraining;
   const std::string_view slices[] = {body};
-  send_response(dialect::status_of(action.error), later ? "Retry-After: 1\r\n" : "", slices, body.size());
+  send_response(dialect::status_of(action.error), later ? kRetrySoon : "", slices, body.size());
 }
 
 }  // namespace thalweg::gateway

@@ -106,6 +106,7 @@ void Exchange::read_stream(std::string_view bytes) {
     THALWEG_CHECK(slot < kFrameSlots);
     std::string& text = frames_[slot];
     text.clear();
+    tell_times();
     const auto read = answer_.read_frame(frame, text);
     if (!read) {
       fail_attempt(Failure::kMalformed);
@@ -184,6 +185,7 @@ void Exchange::on_end() {
   }
   if (form_ == AnswerForm::kWhole) {
     const std::string_view whole = whole_read();
+    tell_times();
     const auto facts = answer_.read_whole(whole);
     if (!facts) {
       fail_attempt(Failure::kMalformed);

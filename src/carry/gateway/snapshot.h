@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,11 @@ inline constexpr std::array<std::string_view, 4> kOperations = {"chat", "text_co
 constexpr std::size_t operation_of(inference::Surface surface) {
   switch (surface) {
     case inference::Surface::kOpenAiCompletions:
+    case inference::Surface::kOllamaRaw:
       return 1;
     case inference::Surface::kOpenAiEmbeddings:
+    case inference::Surface::kOllamaEmbed:
+    case inference::Surface::kOllamaEmbeddings:
       return 2;
     case inference::Surface::kAnthropicCountTokens:
       return 3;
@@ -45,12 +49,19 @@ struct EngineFigures {
   std::atomic<std::uint64_t> loads{0};  // for requests
 };
 
+/// Of the file of an engine's model, when the configuration was read.
+struct ModelFile {
+  std::uint64_t bytes = 0;
+  UtcTime modified_at{};
+};
+
 struct EndpointRuntime {
   std::shared_ptr<fleet::SlotCounter> slots;
   upstream::Destination destination;
   // Of the metrics, for each model.
   std::vector<std::array<std::uint32_t, kOperations.size()>> series;
   std::shared_ptr<const EngineFigures> engine;  // null for other endpoints
+  std::optional<ModelFile> file;                // likewise none
 };
 
 /// Names behind a series index; append only over the life of the process.

@@ -1,7 +1,9 @@
 #include "carry/json/text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace thalweg::json {
@@ -85,6 +87,10 @@ std::string_view meaning(const Text& text, std::string& storage) {
   if (!text.escaped) return text.raw;
   unescape(text.raw, storage);
   return storage;
+}
+
+void append_on_one_line(std::string& out, std::string_view json) {
+  std::ranges::copy_if(json, std::back_inserter(out), [](char c) { return c != '\n' && c != '\r'; });
 }
 
 void append_quoted(std::string& out, std::string_view text) {

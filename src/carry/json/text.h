@@ -26,6 +26,9 @@ inline std::string_view inside_quotes(std::string_view string) {
 /// Appends `text` (valid UTF-8) as a JSON string, quotes included.
 void append_quoted(std::string& out, std::string_view text);
 
+/// Appends JSON without its line breaks, which stand between values only: where a line is a message's end.
+void append_on_one_line(std::string& out, std::string_view json);
+
 /// A number that is an integer, however written (`16`, `16.0`, `1.6e1`); values beyond 64 bits stop at the nearest end.
 std::optional<std::int64_t> integer_of(std::string_view number);
 /// Any number; 0 where it is out of a double's range.

@@ -86,26 +86,7 @@ class Line {
     digits(micros % 1000, 3);
   }
 
-  // RFC 3339 with milliseconds.
-  void time(UtcTime at) {
-    const auto day = std::chrono::floor<std::chrono::days>(at.time_since_epoch());
-    const std::chrono::year_month_day date{std::chrono::sys_days{day}};
-    const auto millis_of_day = static_cast<std::uint64_t>(to_millis(at.time_since_epoch() - day));
-    digits(static_cast<std::uint64_t>(static_cast<int>(date.year())), 4);  // int64 nanoseconds end in 2262
-    *at_++ = '-';
-    digits(static_cast<unsigned>(date.month()), 2);
-    *at_++ = '-';
-    digits(static_cast<unsigned>(date.day()), 2);
-    *at_++ = 'T';
-    digits(millis_of_day / 3'600'000, 2);
-    *at_++ = ':';
-    digits(millis_of_day / 60'000 % 60, 2);
-    *at_++ = ':';
-    digits(millis_of_day / 1000 % 60, 2);
-    *at_++ = '.';
-    digits(millis_of_day % 1000, 3);
-    *at_++ = 'Z';
-  }
+  void time(UtcTime at) { at_ = write_rfc3339(at_, at); }
 
   void request(RequestId id) {
     id.write(at_);

@@ -6,8 +6,9 @@ namespace thalweg::inference {
 
 std::string_view name_of(Surface surface) {
   static constexpr std::array<std::string_view, kSurfaceCount> kNames = {
-      "openai-chat",       "openai-completions", "anthropic-messages",
-      "openai-embeddings", "openai-responses",   "anthropic-count-tokens"};
+      "openai-chat",      "openai-completions",     "anthropic-messages", "openai-embeddings",
+      "openai-responses", "anthropic-count-tokens", "ollama-chat",        "ollama-generate",
+      "ollama-raw",       "ollama-embed",           "ollama-embeddings"};
   return kNames[static_cast<std::size_t>(surface)];
 }
 

@@ -15,10 +15,15 @@ enum class Surface : std::uint8_t {
   kOpenAiEmbeddings,
   kOpenAiResponses,
   kAnthropicCountTokens,  // how many tokens a Messages request has; nothing is generated
+  kOllamaChat,
+  kOllamaGenerate,  // a prompt that becomes a chat
+  kOllamaRaw,       // a prompt that goes as it is
+  kOllamaEmbed,
+  kOllamaEmbeddings,  // the older one, of one text
 };
-inline constexpr std::size_t kSurfaceCount = 6;
+inline constexpr std::size_t kSurfaceCount = 11;
 /// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "openai-responses",
-/// "anthropic-count-tokens".
+/// "anthropic-count-tokens", "ollama-chat", "ollama-generate", "ollama-raw", "ollama-embed", "ollama-embeddings".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
@@ -44,8 +49,11 @@ std::string_view name_of(Capability capability);
 constexpr Capability need_of(Surface surface) {
   switch (surface) {
     case Surface::kOpenAiCompletions:
+    case Surface::kOllamaRaw:
       return Capability::kCompletions;
     case Surface::kOpenAiEmbeddings:
+    case Surface::kOllamaEmbed:
+    case Surface::kOllamaEmbeddings:
       return Capability::kEmbeddings;
     default:
       return Capability::kChat;
@@ -81,6 +89,11 @@ class Capabilities {
 /// Requests of both have the shape of Anthropic's Messages, and so have their errors.
 constexpr bool speaks_messages(Surface surface) {
   return surface == Surface::kAnthropicMessages || surface == Surface::kAnthropicCountTokens;
+}
+
+/// Requests, answers and errors have the shapes of Ollama's API.
+constexpr bool speaks_ollama(Surface surface) {
+  return surface >= Surface::kOllamaChat && surface <= Surface::kOllamaEmbeddings;
 }
 
 /// How the caller wants the answer.

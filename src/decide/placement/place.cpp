@@ -153,7 +153,7 @@ class Placer {
     }
     const bool is_auto = question_.model == fleet::kAutoModel;
     // Vectors of different models cannot be compared: their model is chosen by name.
-    if (is_auto && question_.surface == inference::Surface::kOpenAiEmbeddings) return false;
+    if (is_auto && inference::need_of(question_.surface) == Capability::kEmbeddings) return false;
     const fleet::Model* model = is_auto ? nullptr : fleet_.find_model(question_.model);
     if (is_auto ? !may_use_any() : model == nullptr || !may_use(question_.model)) return false;
 

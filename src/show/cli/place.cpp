@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "carry/config/settings.h"
 #include "carry/dialect/caller_request.h"
+#include "carry/dialect/ollama_models.h"
 #include "carry/http/message.h"
 #include "decide/placement/explain.h"
 #include "show/cli/cli.h"
@@ -89,7 +90,10 @@ int dry_run(const Flags& flags) {
     return 1;
   }
   placement::Question question;
-  caller.describe(question, settings->fleet.kinds_for(caller.request().model));
+  std::string_view model = caller.request().model;
+  if (inference::speaks_ollama(surface)) model = dialect::meant_model(settings->fleet, model);
+  caller.describe(question, settings->fleet.kinds_for(model));
+  question.model = model;
   question.asked_at = question.first_asked_at = MonotonicClock::now();
   question.wait_limit = settings->limits.wait;
   question.utc = UtcClock::now();
