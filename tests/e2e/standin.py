@@ -82,6 +82,13 @@ class ChatCompletions:
         checks.check_body(request, path, models, extra_fields)
 
     @staticmethod
+    def forced_call(request: dict) -> tuple:
+        """(name, arguments) of a call that the request demands: of the tool that it names, or of its first; () where it leaves the choice."""
+        choice, tools = request.get("tool_choice"), [tool["function"] for tool in request.get("tools") or []]
+        name = choice["function"]["name"] if isinstance(choice, dict) else tools[0]["name"] if choice == "required" and tools else None
+        return next(((name, answers.example_text(tool.get("parameters", {}))) for tool in tools if tool["name"] == name), ())
+
+    @staticmethod
     def prompt(request: dict) -> str:
         return answers.prompt_of(request)
 
@@ -206,6 +213,14 @@ class StandIn:
     def for_model(self, model: str, behaviour: Behaviour) -> None:
         with self._changed:
             self._by_model[model] = behaviour
+
+    def forget(self) -> None:
+        """Every behaviour that was set; requests so far stay."""
+        with self._changed:
+            self._queue.clear()
+            self._by_prompt.clear()
+            self._by_model.clear()
+            self._default = self._models_behaviour = Behaviour()
 
     def for_probes(self, behaviour: Behaviour) -> None:
         """For GET /v1/models: what active probes see."""
@@ -391,7 +406,10 @@ class StandIn:
         except checks.Fault as fault:
             self._violation(f"{head.method} {head.target}: {fault}")
             return await self._whole(connection, record, Behaviour(), fault.status, self.api.fault(fault, record.answer_id))
-        await self._misbehave(connection, record, request, self._behaviour_for(request))
+        behaviour = self._behaviour_for(request)
+        if not behaviour.tool_calls and behaviour.text is None and (call := self.api.forced_call(request)):
+            behaviour = dataclasses.replace(behaviour, tool_calls=(call,))
+        await self._misbehave(connection, record, request, behaviour)
 
     async def _answer_models(self, connection: Connection, record: Record, name: str) -> None:
         behaviour = self._models_behaviour

@@ -100,6 +100,12 @@ class Messages:
         check_body({**request, "max_tokens": 1}, models, extra_fields)
 
     @staticmethod
+    def forced_call(request: dict) -> tuple:
+        choice, tools = request.get("tool_choice") or {}, request.get("tools") or []
+        name = choice.get("name") or (tools[0].get("name") if choice.get("type") == "any" else None)
+        return next(((name, answers.example_text(tool["input_schema"])) for tool in tools if tool.get("name") == name and "input_schema" in tool), ())
+
+    @staticmethod
     def prompt(request: dict) -> str:
         return prompt_of(request)
 
@@ -167,7 +173,7 @@ def text_of(request: dict, behaviour: Said) -> str:
     if behaviour.text is not None:
         text = behaviour.text
     elif schema := ((request.get("output_config") or {}).get("format") or {}).get("schema"):
-        text = json.dumps(answers.example_of(schema), ensure_ascii=False)
+        text = answers.example_text(schema)
     else:
         text = answers.text_for(prompt_of(request))
     return text * behaviour.repeat
