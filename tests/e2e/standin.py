@@ -82,6 +82,11 @@ class ChatCompletions:
         checks.check_body(request, path, models, extra_fields)
 
     @staticmethod
+    def fields_of_betas(betas: str) -> frozenset:
+        """The fields that these betas, a list with commas, add to a request. This API has none."""
+        return frozenset()
+
+    @staticmethod
     def forced_call(request: dict) -> tuple:
         """(name, arguments) of a call that the request demands: of the tool that it names, or of its first; () where it leaves the choice."""
         choice, tools = request.get("tool_choice"), [tool["function"] for tool in request.get("tools") or []]
@@ -402,7 +407,7 @@ class StandIn:
             if head.field("content-type").split(";")[0].strip() != "application/json":
                 raise checks.Fault(400, f"the content type is {head.field('content-type')!r}, not application/json")
             request = checks.parse(record.body)
-            self.api.check_body(request, path, set(self.models), self.extra_fields)
+            self.api.check_body(request, path, set(self.models), self.extra_fields | self.api.fields_of_betas(head.field("anthropic-beta")))
         except checks.Fault as fault:
             self._violation(f"{head.method} {head.target}: {fault}")
             return await self._whole(connection, record, Behaviour(), fault.status, self.api.fault(fault, record.answer_id))

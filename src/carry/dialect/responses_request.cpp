@@ -22,7 +22,7 @@ void append_on_one_line(std::string& out, std::string_view raw) {
 }  // namespace
 
 Result<void> ResponsesRequest::translate(std::string_view body) {
-  static constexpr json::NameTable<Found Fields::*, 29> kFields{
+  static constexpr json::NameTable<Found Fields::*, 30> kFields{
       {{{"model", &Fields::model},
         {"input", &Fields::input},
         {"instructions", &Fields::instructions},
@@ -46,6 +46,7 @@ Result<void> ResponsesRequest::translate(std::string_view body) {
         {"include", &Fields::include},
         {"top_logprobs", &Fields::top_logprobs},
         {"metadata", &Fields::metadata},
+        {"client_metadata", &Fields::client_metadata},
         {"truncation", &Fields::truncation},
         {"store", &Fields::store},
         {"background", &Fields::background},
@@ -130,6 +131,7 @@ void ResponsesRequest::judge_unsaid(const Fields& fields) {
   if (fields.truncation.present() && !is(fields.truncation, "disabled")) refuse("truncation");
   if (fields.store.kind == json::Kind::kTrue) drop("store");
   if (fields.prompt_cache_options.present()) drop("prompt_cache_options");
+  if (fields.client_metadata.present()) drop("client_metadata");
   if (fields.metadata.present()) expect(fields.metadata, json::Kind::kObject, "metadata", "an object");
   if (!fields.stream_options.present() ||
       !expect(fields.stream_options, json::Kind::kObject, "stream_options", "an object"))

@@ -38,7 +38,7 @@ class ResponsesRequest : public Translation {
     Found model, input, instructions, stream, stream_options, temperature, top_p, max_output_tokens;
     Found parallel_tool_calls, user, safety_identifier, prompt_cache_key, prompt_cache_retention, prompt_cache_options;
     Found service_tier, tools, tool_choice, max_tool_calls, text, reasoning, include, top_logprobs, metadata;
-    Found truncation, store, background, previous_response_id, conversation, prompt;
+    Found client_metadata, truncation, store, background, previous_response_id, conversation, prompt;
   };
   enum class Use : std::uint8_t { kRead, kNothing, kHint };
   /// A member that an object may have. Read ones are kept in `value`.

@@ -114,6 +114,7 @@ TEST(ResponsesRequest, NamesHints) {
       {R"("reasoning":{"summary":"auto","generate_summary":"auto"})", "reasoning.summary, reasoning.generate_summary"},
       {R"("include":["reasoning.encrypted_content"])", "reasoning.encrypted_content"},
       {R"("store":true,"prompt_cache_options":{"mode":"implicit"})", "store, prompt_cache_options"},
+      {R"("client_metadata":{"turn_id":"1"})", "client_metadata"},
       {R"("stream_options":{"include_obfuscation":true})", "stream_options.include_obfuscation"},
   };
   for (const auto& [field, wanted] : kHints) EXPECT_EQ(translate(with(field)).dropped, wanted) << field;

@@ -59,6 +59,9 @@ class Endpoint:
     def check_sent(self, *words: str) -> None:
         """That the last request held these words."""
 
+    def check_conversation(self, requests: int) -> None:
+        """That it was asked so often, each time with all that was said before."""
+
     def check_left(self) -> None:
         """That the endpoint saw the client leave."""
 
@@ -100,6 +103,10 @@ class Provider(Endpoint):
         for word in words:
             assert word in sent, f"{word} did not arrive"
 
+    def check_conversation(self, requests):
+        sizes = [len(record.body) for record in self.standin.asked()[-requests:]]
+        assert len(sizes) == requests and sizes == sorted(sizes)
+
     def check_left(self):
         until(lambda: self.standin.asked()[-1].gone_at, "the endpoint sees that the client left")
 
@@ -117,12 +124,13 @@ def endpoints() -> list[Endpoint]:
     return [make(kind) for kind, make in KINDS.items()]
 
 
-def start(folder, kinds: list[Endpoint]) -> Gateway:
-    """One gateway over all of them; its engine answers before this returns."""
+def start(folder, kinds: list[Endpoint], context: int = 8192) -> Gateway:
+    """One gateway over all of them; its engine answers before this returns. `context`: the hosted models' tokens."""
     _, hosted, azure, claude = (getattr(kind, "standin", None) for kind in kinds)
+    models = {config.SHOWN_NAME: {"name": config.UPSTREAM_NAME, "context": context, "capabilities": config.CAPABILITIES}}
     gateway = Gateway(folder, config.settings(
-        {"engine": config.local(arguments=["--temp", "0"]), "openai": config.remote(hosted, "STANDIN_KEY"), "azure": config.azure(azure, "SECOND_KEY"),
-         "anthropic": config.claude(claude, "CLAUDE_KEY", models=config.EVERYTHING)},
+        {"engine": config.local(arguments=["--temp", "0"]), "openai": config.remote(hosted, "STANDIN_KEY", models=models),
+         "azure": config.azure(azure, "SECOND_KEY", models=models), "anthropic": config.claude(claude, "CLAUDE_KEY", models=config.EVERYTHING)},
         {"on-engine": [f"engine/{config.ENGINE_MODEL}"], "on-openai": [f"openai/{config.SHOWN_NAME}"],
          "on-azure": [f"azure/{config.SHOWN_NAME}"], "on-anthropic": [f"anthropic/{config.SHOWN_CLAUDE}"]}), KEYS)
     for kind in kinds:

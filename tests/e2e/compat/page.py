@@ -59,13 +59,36 @@ Node: {versions(["@ai-sdk/anthropic", "@ai-sdk/openai", "@ai-sdk/openai-compatib
             if of == kind:
                 rows.setdefault(names, []).append(cell)
         parts.append(f"\n## Over {kind}\n\n" + table(rows, ["Client", "speaks", *cases]))
-    return "".join(parts)
+    return "".join(parts) + "\n"
+
+
+def agents_head(agents: list) -> str:
+    """`agents`: the classes of coding_agents.py."""
+    needs = "\n".join(f"- {agent.name} needs {agent.needs}." for agent in agents)
+    return f"""{AGENTS}
+Written by `COMPATIBILITY=write tests/e2e/run.sh test_agents.py`, which `make prove` runs: the agents are 770 MB, so `make test` does
+without where `scripts/agents.sh` has not installed them. Each agent is given one task, to change a word in a file. *works*: the model's calls
+of the agent's tools arrived, the file is changed, and the agent had the tools' results sent and said the model's last words.
+
+{versions([agent.package for agent in agents], "coding_agents/package-lock.json")}.
+
+{needs}
+
+"""
+
+
+def agents_part(agents: list, cells: dict[tuple[tuple[str, str], str], str], kinds: list[str]) -> str:
+    """`cells`: by (agent, surface) and kind of endpoint."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for (names, _), cell in cells.items():
+        rows.setdefault(names, []).append(cell)
+    return agents_head(agents) + table(rows, ["Agent", "speaks", *kinds])
 
 
 def halves() -> tuple[str, str]:
     """The two parts of the page as it stands; a part that was never written is empty."""
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    before, heading, after = text.partition("\n" + AGENTS)
+    before, heading, after = text.partition(AGENTS)
     return before, heading + after
 
 

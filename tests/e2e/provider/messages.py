@@ -56,6 +56,7 @@ def of(behaviour: Behaviour) -> Said:
     return Said(**{field.name: getattr(behaviour, field.name) for field in dataclasses.fields(behaviour)})
 
 
+BETA_FIELDS = {"context-management-2025-06-27": "context_management"}
 COUNT_FIELDS = frozenset("cache_control messages model output_config system thinking tool_choice tools".split())
 
 
@@ -98,6 +99,10 @@ class Messages:
         if unknown := sorted(set(request) - COUNT_FIELDS - extra_fields):
             raise Fault(400, f"{unknown[0]}: Extra inputs are not permitted")
         check_body({**request, "max_tokens": 1}, models, extra_fields)
+
+    @staticmethod
+    def fields_of_betas(betas: str) -> frozenset:
+        return frozenset(BETA_FIELDS[beta] for beta in betas.split(",") if beta in BETA_FIELDS)
 
     @staticmethod
     def forced_call(request: dict) -> tuple:
