@@ -3,8 +3,9 @@ import { createInterface } from 'node:readline';
 import { clients as ai } from './ai.mjs';
 import { clients as anthropic } from './anthropic.mjs';
 import { clients as openai } from './openai.mjs';
+import { parsers } from './parsers.mjs';
 
-const clients = { ...openai, ...anthropic, ...ai };
+const clients = { ...openai, ...anthropic, ...ai, ...parsers };
 const made = new Map();
 
 for await (const line of createInterface({ input: process.stdin })) {
