@@ -86,11 +86,11 @@ void answer(std::string_view text) {
   // Lone surrogates of an endpoint pass, and nlohmann-json refuses them: only what it takes is looked at.
   const bool as_json = nlohmann::json::accept(body);
   dialect::ResponsesAnswer responses;
-  responses.begin("0", "m", 1, R"("tools":[])");
+  responses.begin("0", "m", 1, R"("tools":[])", nullptr);
   std::string whole;
   const bool written = responses.write_whole(body, chat.usage(), whole).has_value();
   if (written && as_json) require(nlohmann::json::accept(whole));
-  responses.begin("0", "m", 1, R"("tools":[])");
+  responses.begin("0", "m", 1, R"("tools":[])", nullptr);
   std::string events;
   const bool added = responses.add_chunk(body, events).has_value();
   require(added == written);

@@ -2,6 +2,7 @@
 
 import pytest
 
+import config
 from compat import cases, endpoints, page, refusals
 from compat.node_worker import NodeClient, Worker
 from compat.roster import CLIENTS
@@ -59,7 +60,19 @@ def test_the_page_says_what_the_run_says(request):
 
 
 def test_only_words_that_the_documents_list_are_a_refusal():
-    assert refusals.listed('no endpoint can serve "m": here/m lacks tools; ask for another model')
-    assert refusals.listed("mcp_servers: this cannot be carried to an endpoint that speaks chat completions; leave it out")
-    for words in ("", "no endpoint can serve", "the server had an error", 'x no endpoint can serve "m": here/m lacks tools; ask for another model'):
-        assert not refusals.listed(words)
+    lacking = 'no endpoint can serve "m": here/m lacks tools; ask for another model'
+    unsaid = 'no endpoint can serve "m": here/m speaks an API (openai) that cannot say what the request says; ask for another model'
+    why = "mcp_servers: this cannot be carried to an endpoint that speaks chat completions; leave it out"
+    for words in (lacking, f"{unsaid} ({why})"):
+        assert refusals.listed(words), words
+    for words in ("", "the server had an error", f"sorry: {lacking}", why, unsaid, f"{unsaid} (no reason)"):
+        assert not refusals.listed(words), words
+
+
+@pytest.mark.parametrize("surface, body", [
+    ("/v1/responses", {"input": "x", "conversation": "c"}), ("/v1/responses", {"input": "x", "tools": [{"type": "web_search"}]}),
+    ("/v1/responses", {"input": "x", "previous_response_id": "r"}), ("/v1/messages", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 9,
+                                                                                     "mcp_servers": []})])
+def test_what_cannot_be_carried_is_refused_in_listed_words(start, standin, surface, body):
+    answer = start(config.one(standin)).post(surface, {"model": "big", **body})
+    assert answer.status == 400 and refusals.listed(answer.json["error"]["message"]), answer.json

@@ -24,12 +24,13 @@ bool read_inside(json::Walk& walk, std::string_view& inside) {
 }  // namespace
 
 void ResponsesAnswer::begin(std::string_view id, std::string_view shown_model, std::int64_t created,
-                            std::string_view echoed) {
+                            std::string_view echoed, const NamespacedTools* namespaced) {
   id_ = id;
   quoted_model_.clear();
   json::append_quoted(quoted_model_, shown_model);
   created_ = created;
   echoed_ = echoed;
+  namespaced_ = namespaced;
   finish_reason_.clear();
   streams_ = started_ = false;
   sequence_ = item_ = part_ = 0;
@@ -46,6 +47,7 @@ void ResponsesAnswer::forget() {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
   echoed_ = {};
+  namespaced_ = nullptr;
 }
 
 Result<void> ResponsesAnswer::add_chunk(std::string_view chunk, std::string& out) {
@@ -196,9 +198,14 @@ bool ResponsesAnswer::add_tool_call(const ToolCall& call) {
     call_members_ = "\"call_id\":";
     // Some servers give none; the client sends it back with its result.
     call_members_ += named ? std::string(call.id) : fmt::format("\"call_{}_{}\"", id_, item_);
+    const NamespacedTools::Tool* const tool = namespaced_ == nullptr ? nullptr : namespaced_->find(call.name);
+    call_name_ = tool == nullptr ? call.name : tool->name;
     call_members_ += ",\"name\":";
-    call_members_ += call.name;
-    call_name_ = call.name;
+    call_members_ += call_name_;
+    if (tool != nullptr) {
+      call_members_ += ",\"namespace\":";
+      call_members_ += tool->space;
+    }
     open_item(call.custom ? Open::kCustom : Open::kFunction);
     tool_ = call.index;
     tool_id_ = named ? call.id : std::string_view();

@@ -14,6 +14,9 @@
 namespace thalweg::dialect {
 namespace {
 
+// It is written once for each of its tools. Names of functions have at most 64 bytes in the API.
+constexpr std::size_t kLongestNamespace = 64;
+
 // A line break in JSON stands between values only; inside a stream it would end the event's line.
 void append_on_one_line(std::string& out, std::string_view raw) {
   std::ranges::copy_if(raw, std::back_inserter(out), [](char c) { return c != '\n' && c != '\r'; });
@@ -56,6 +59,7 @@ Result<void> ResponsesRequest::translate(std::string_view body) {
   begin();
   bound_ = false;
   echo_.clear();
+  namespaced_.clear();
   Fields fields;
   const auto read = read_body(walk_, body, [&](const json::Member& member) {
     const json::Kind kind = walk_.next();
@@ -89,6 +93,7 @@ void ResponsesRequest::forget() {
   for (std::string* text : {&echo_, &parts_, &only_text_, &assistant_text_, &assistant_refusal_, &calls_}) {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
+  namespaced_ = {};
 }
 
 ResponsesRequest::Found ResponsesRequest::type_of(std::string_view object) {
@@ -198,22 +203,23 @@ void ResponsesRequest::write_tools(const Found& tools) {
   const std::size_t before = out_.size();
   write_member("tools", "[");
   std::size_t index = 0;
-  elements(tools.raw, [&](const Found& tool) {
-    if (index > 0) out_ += ',';
-    write_tool(tool, fmt::format("tools[{}]", index++));
-  });
+  elements(tools.raw, [&](const Found& tool) { write_tool(tool, fmt::format("tools[{}]", index++), {}); });
+  const bool none = out_.back() == '[';
   out_ += ']';
-  if (index == 0) out_.resize(before);
+  if (none) out_.resize(before);
+  judge_names(tools);
 }
 
-void ResponsesRequest::write_tool(const Found& tool, const std::string& path) {
+void ResponsesRequest::write_tool(const Found& tool, const std::string& path, std::string_view space) {
+  const Found type = tool.kind == json::Kind::kObject ? type_of(tool.raw) : Found();
+  if (is(type, "namespace") && space.empty()) return write_namespace(tool.raw, path);
+  if (out_.back() != '[') out_ += ',';
   out_ += R"({"type":)";
   if (expect(tool, json::Kind::kObject, path, "an object")) {
-    const Found type = type_of(tool.raw);
     if (is(type, "function")) {
-      write_function_tool(tool.raw, path);
+      write_function_tool(tool.raw, path, space);
     } else if (is(type, "custom")) {
-      write_custom_tool(tool.raw, path);
+      write_custom_tool(tool.raw, path, space);
     } else if (expect(type, json::Kind::kString, path + ".type", "a string")) {  // it alone tells what it needs
       leave_out(path + ".type",
                 fmt::format("{}.type: tools that a provider runs cannot be carried to another one", path));
@@ -227,7 +233,45 @@ void ResponsesRequest::write_tool(const Found& tool, const std::string& path) {
   out_ += '}';
 }
 
-void ResponsesRequest::write_function_tool(std::string_view tool, const std::string& path) {
+void ResponsesRequest::write_namespace(std::string_view tool, const std::string& path) {
+  Found name, tools;
+  read(tool, path,
+       {{"type", nullptr, Use::kNothing}, {"name", &name}, {"description", nullptr, Use::kHint}, {"tools", &tools}});
+  if (!expect(name, json::Kind::kString, path + ".name", "a string") ||
+      !expect(tools, json::Kind::kArray, path + ".tools", "an array of tools"))
+    return;
+  if (name.raw.size() > kLongestNamespace + 2)
+    return blame(path + ".name", fmt::format("{}.name: expected at most {} bytes", path, kLongestNamespace));
+  std::size_t index = 0;
+  elements(tools.raw,
+           [&](const Found& inner) { write_tool(inner, fmt::format("{}.tools[{}]", path, index++), name.raw); });
+}
+
+void ResponsesRequest::write_tool_name(const Found& name, const std::string& path, std::string_view space) {
+  if (!expect(name, json::Kind::kString, path + ".name", "a string")) return;
+  if (space.empty()) return write_member("name", name.raw);
+  write_member("name", NamespacedTools::join(space, name.raw));
+  namespaced_.add(space, name.raw);
+}
+
+// A call must tell which tool it is for: no two may have one name when they are joined.
+void ResponsesRequest::judge_names(const Found& tools) {
+  if (namespaced_.empty()) return;
+  bool unique = namespaced_.sort();
+  elements(tools.raw, [&](const Found& tool) {
+    if (tool.kind != json::Kind::kObject) return;
+    Found type, name;
+    members(tool.raw, [&](std::string_view member, const Found& value) {
+      if (member == "type") type = value;
+      if (member == "name") name = value;
+    });
+    if (is(type, "namespace") || name.kind != json::Kind::kString) return;
+    unique = unique && namespaced_.find(name.raw) == nullptr;
+  });
+  if (!unique) leave_out("tools", "tools: two of them would have one name in a chat completion; rename one");
+}
+
+void ResponsesRequest::write_function_tool(std::string_view tool, const std::string& path, std::string_view space) {
   Found name, description, parameters, strict, deferred;
   read(tool, path,
        {{"type", nullptr, Use::kNothing},
@@ -238,7 +282,7 @@ void ResponsesRequest::write_function_tool(std::string_view tool, const std::str
         {"defer_loading", &deferred}});
   if (deferred.kind == json::Kind::kTrue) refuse(path + ".defer_loading");
   out_ += R"("function","function":{)";
-  if (expect(name, json::Kind::kString, path + ".name", "a string")) write_member("name", name.raw);
+  write_tool_name(name, path, space);
   if (description.present()) write_member("description", description.raw);
   if (parameters.present() && expect(parameters, json::Kind::kObject, path + ".parameters", "an object"))
     write_member("parameters", parameters.raw);
@@ -246,7 +290,7 @@ void ResponsesRequest::write_function_tool(std::string_view tool, const std::str
   out_ += '}';
 }
 
-void ResponsesRequest::write_custom_tool(std::string_view tool, const std::string& path) {
+void ResponsesRequest::write_custom_tool(std::string_view tool, const std::string& path, std::string_view space) {
   Found name, description, format, deferred;
   read(tool, path,
        {{"type", nullptr, Use::kNothing},
@@ -256,7 +300,7 @@ void ResponsesRequest::write_custom_tool(std::string_view tool, const std::strin
         {"defer_loading", &deferred}});
   if (deferred.kind == json::Kind::kTrue) refuse(path + ".defer_loading");
   out_ += R"("custom","custom":{)";
-  if (expect(name, json::Kind::kString, path + ".name", "a string")) write_member("name", name.raw);
+  write_tool_name(name, path, space);
   if (description.present()) write_member("description", description.raw);
   if (format.present()) write_custom_format(format, path + ".format");
   out_ += '}';

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "carry/dialect/namespaced_tools.h"
 #include "carry/dialect/translation.h"
 #include "carry/json/walk.h"
 
@@ -28,6 +29,8 @@ class ResponsesRequest : public Translation {
   /// What every answer says back of the request: members of a Response, `"instructions":null,...`, without a line
   /// break; until the next call.
   std::string_view echo() const { return echo_; }
+  /// Its tools that are in a namespace; until the next call.
+  const NamespacedTools& namespaced() const { return namespaced_; }
   /// It holds what only its issuer can read: encrypted reasoning, files, references to what is stored there.
   bool bound() const { return bound_; }
   /// Gives back the memory that a large request took.
@@ -74,9 +77,13 @@ class ResponsesRequest : public Translation {
   void write_settings(const Fields& fields);
   void write_logprobs(const Fields& fields);
   void write_tools(const Found& tools);
-  void write_tool(const Found& tool, const std::string& path);
-  void write_function_tool(std::string_view tool, const std::string& path);
-  void write_custom_tool(std::string_view tool, const std::string& path);
+  /// `space`: the namespace that it is in, raw; empty outside of any.
+  void write_tool(const Found& tool, const std::string& path, std::string_view space);
+  void write_namespace(std::string_view tool, const std::string& path);
+  void write_function_tool(std::string_view tool, const std::string& path, std::string_view space);
+  void write_custom_tool(std::string_view tool, const std::string& path, std::string_view space);
+  void write_tool_name(const Found& name, const std::string& path, std::string_view space);
+  void judge_names(const Found& tools);
   void write_custom_format(const Found& format, const std::string& path);
   void write_tool_choice(const Found& choice);
   void write_text(const Found& text);
@@ -93,6 +100,7 @@ class ResponsesRequest : public Translation {
   json::Walk walk_;
   bool bound_ = false;
   std::string echo_;
+  NamespacedTools namespaced_;
   std::string parts_;  // of the message being written
   std::string only_text_;
   std::size_t part_count_ = 0;

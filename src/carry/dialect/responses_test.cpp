@@ -172,8 +172,7 @@ TEST(ResponsesRequest, NamesWhatAChatCompletionCannotSay) {
       {R"({"role":"assistant","content":[{"type":"input_image","image_url":"u"}]})", "input[0].content[0]", false},
       {R"({"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"u"}]})",
        "input[0].output[0]", false},
-      {R"({"type":"function_call","call_id":"c","name":"f","arguments":"","namespace":"n"})", "input[0].namespace",
-       false},
+      {R"({"type":"function_call","call_id":"c","name":"f","arguments":"","x":"n"})", "input[0].x", false},
   };
   for (const auto& [item, parameter, bound] : kItems) {
     const Told told = translate(with_input("[" + item + "]"));
@@ -328,7 +327,7 @@ struct Streamed {
 
 Streamed stream(const std::vector<std::string>& chunks, const inference::Usage& usage = kUsage) {
   ResponsesAnswer answer;
-  answer.begin("0123", "sh\"own", 1700000000, kEcho);
+  answer.begin("0123", "sh\"own", 1700000000, kEcho, nullptr);
   std::string out;
   Streamed read;
   for (const std::string& chunk : chunks) {
@@ -347,7 +346,7 @@ Streamed stream(const std::vector<std::string>& chunks, const inference::Usage& 
 
 Result<Json> whole(const std::string& chat, const inference::Usage& usage = kUsage) {
   ResponsesAnswer answer;
-  answer.begin("0123", "sh\"own", 1700000000, kEcho);
+  answer.begin("0123", "sh\"own", 1700000000, kEcho, nullptr);
   std::string out;
   const Padded padded(chat);
   if (auto written = answer.write_whole(padded.view(), usage, out); !written)
@@ -440,7 +439,7 @@ TEST(ResponsesAnswer, SaysTheSameWholeAndStreamed) {
 
 TEST(ResponsesAnswer, JoinsAPairOfSurrogatesThatTheStreamCut) {
   ResponsesAnswer answer;
-  answer.begin("0123", "m", 1, kEcho);
+  answer.begin("0123", "m", 1, kEcho, nullptr);
   std::string out;
   for (const std::string& chunk : {delta(R"("content":"\ud83d")"), delta(R"("content":"\udca7")")}) {
     const Padded padded(chunk);
@@ -537,7 +536,7 @@ TEST(ResponsesAnswer, SaysNothingWhereTheEndpointSaidNothing) {
 
 TEST(ResponsesAnswer, TellsAnErrorInsideItsStream) {
   ResponsesAnswer answer;
-  answer.begin("0123", "m", 1, kEcho);
+  answer.begin("0123", "m", 1, kEcho, nullptr);
   std::string out;
   const std::string chunk = delta(R"("content":"x")");
   const Padded padded(chunk);

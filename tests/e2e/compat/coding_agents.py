@@ -62,15 +62,13 @@ class Agent:
 
 class Codex(Agent):
     name, surface, package = "`@openai/codex`", "responses", "@openai/codex"
-    needs = """in its `config.toml` a provider with `wire_api = "responses"`, and `web_search = "disabled"` and `[agents] enabled = false`, since a
-search that OpenAI runs and tools in a namespace cannot be carried"""
+    needs = """in its `config.toml` a provider with `wire_api = "responses"`, and `web_search = "disabled"`, since a search that OpenAI runs cannot
+be carried"""
     settings = """\
 model = "{model}"
 model_provider = "thalweg"
 web_search = "disabled"
 check_for_update_on_startup = false
-[agents]
-enabled = false
 [analytics]
 enabled = false
 [model_providers.thalweg]

@@ -9,19 +9,26 @@ from gateway import ROOT
 
 FORMATS = ROOT / "docs/formats"
 DIALECTS = ("openai.md", "anthropic.md", "responses.md")
+WHOLE = "no endpoint can serve "  # begins a refusal; the other rows say within one why an API cannot be used
 
 
 @functools.cache
-def patterns() -> tuple[re.Pattern, ...]:
-    """The first column of each table `Refusals`; `{name}` stands for any words."""
-    found = []
+def pattern() -> re.Pattern:
+    """Of the first column of each table `Refusals`; `{name}` stands for any words, and `{words}` for those of another row."""
+    rows = []
     for name in DIALECTS:
         section = (FORMATS / name).read_text(encoding="utf-8").partition("\n## Refusals\n")[2].partition("\n## ")[0]
-        rows = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-        assert rows, f"{name} lists no refusals"
-        found += [re.compile("(?s:.+)".join(re.escape(part) for part in re.split(r"\{\w+\}", row))) for row in rows]
-    return tuple(found)
+        found = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+        assert found, f"{name} lists no refusals"
+        rows += found
+    reasons = "|".join(_written(row) for row in rows if not row.startswith(WHOLE))
+    return re.compile("|".join(_written(row, reasons) for row in rows if row.startswith(WHOLE)), re.DOTALL)
+
+
+def _written(row: str, reasons: str = "") -> str:
+    stands_for = {"{words}": f"(?:{reasons})"}
+    return "".join(stands_for.get(part, ".+") if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", row))
 
 
 def listed(message: str) -> bool:
-    return any(pattern.fullmatch(message) for pattern in patterns())
+    return pattern().fullmatch(message) is not None
