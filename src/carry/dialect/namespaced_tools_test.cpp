@@ -46,7 +46,7 @@ TEST(NamespacedTools, HaveTheirDescriptionDroppedAsAHint) {
   ResponsesRequest request;
   const Padded body(with_tools(kCrm));
   ASSERT_TRUE(request.translate(body.view()));
-  EXPECT_EQ(request.dropped(), "description");
+  EXPECT_EQ(request.dropped(), "tools.description");
 }
 
 TEST(NamespacedTools, AreNotCarriedWhereTwoWouldHaveOneName) {

@@ -234,9 +234,10 @@ void ResponsesRequest::write_tool(const Found& tool, const std::string& path, st
 }
 
 void ResponsesRequest::write_namespace(std::string_view tool, const std::string& path) {
-  Found name, tools;
+  Found name, description, tools;
   read(tool, path,
-       {{"type", nullptr, Use::kNothing}, {"name", &name}, {"description", nullptr, Use::kHint}, {"tools", &tools}});
+       {{"type", nullptr, Use::kNothing}, {"name", &name}, {"description", &description}, {"tools", &tools}});
+  if (description.present()) drop("tools.description");
   if (!expect(name, json::Kind::kString, path + ".name", "a string") ||
       !expect(tools, json::Kind::kArray, path + ".tools", "an array of tools"))
     return;

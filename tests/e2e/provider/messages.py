@@ -61,7 +61,7 @@ COUNT_FIELDS = frozenset("cache_control messages model output_config system thin
 
 
 class Messages:
-    """What the stand-in needs to know of the API; standin.ChatCompletions is the other one."""
+    """What the stand-in needs to know of the API; provider/chat_completions.py has the other one."""
     paths = ("/v1/messages", "/v1/messages/count_tokens")
     own_headers = frozenset(("x-api-key", "anthropic-version", "anthropic-beta"))
     request_id_field = "request-id"
