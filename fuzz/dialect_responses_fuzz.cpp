@@ -85,12 +85,14 @@ void answer(std::string_view text) {
   if (const auto read = chat.read_whole(body); !read || read->error) return;
   // Lone surrogates of an endpoint pass, and nlohmann-json refuses them: only what it takes is looked at.
   const bool as_json = nlohmann::json::accept(body);
+  dialect::NamespacedTools tools;
+  tools.add(R"("crm")", R"("find")");
   dialect::ResponsesAnswer responses;
-  responses.begin("0", "m", 1, R"("tools":[])");
+  responses.begin("0", "m", 1, R"("tools":[])", &tools);
   std::string whole;
   const bool written = responses.write_whole(body, chat.usage(), whole).has_value();
   if (written && as_json) require(nlohmann::json::accept(whole));
-  responses.begin("0", "m", 1, R"("tools":[])");
+  responses.begin("0", "m", 1, R"("tools":[])", &tools);
   std::string events;
   const bool added = responses.add_chunk(body, events).has_value();
   require(added == written);

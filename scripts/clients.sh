@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides the *unmodified current* `openai`, `anthropic` and `ollama` clients of the end-to-end tests, outside the build folder:
+# Provides the *unmodified current* clients of the end-to-end tests, outside the build folder (coding agents: scripts/agents.sh):
 #   $THALWEG_CACHE/clients/python   a virtual environment from tests/e2e/requirements.lock (every wheel hashed)
 #   $THALWEG_CACHE/clients/node     node_modules from tests/e2e/node/package-lock.json, and `node`, a link to the Node that runs it
 # Nothing is done while the stamp names the same lock files and the clients still start. --path prints the folder.
@@ -12,7 +12,7 @@ if [[ ${1:-} == --path ]]; then echo "$clients"; exit; fi
 . scripts/step.sh
 . scripts/fetch.sh
 
-NODE_LEAST=22  # the openai client's own demand
+NODE_LEAST=22  # the clients' own demand
 
 # The first Python 3.11 that can make virtual environments: the lock holds wheels of that version only.
 python_with_venv() {
@@ -51,9 +51,9 @@ cp tests/e2e/node/package.json tests/e2e/node/package-lock.json "$clients/node/"
 )
 ln -s "$node/node" "$clients/node/node"
 
-# Both must load before the stamp says so.
-"$clients/python/bin/python" -c '
-import importlib.metadata, anthropic, ollama, openai, pytest
-print("openai for Python", openai.__version__, "anthropic", anthropic.__version__, "and ollama", importlib.metadata.version("ollama"))'
-(cd "$clients/node" && ./node --input-type=module --eval 'import "openai"; import { VERSION } from "openai/version"; console.log("openai for Node", VERSION)')
+# All must load before the stamp says so.
+"$clients/python/bin/python" -c 'import agents, anthropic, langchain_openai, ollama, openai, pytest; print("openai for Python", openai.__version__, "and anthropic", anthropic.__version__)'
+(cd "$clients/node" && ./node --input-type=module --eval '
+  for (const name of Object.keys(JSON.parse((await import("node:fs")).readFileSync("package.json")).dependencies)) await import(name);
+  console.log("openai for Node", (await import("openai/version")).VERSION);')
 echo "$key" >"$clients/stamp"

@@ -13,6 +13,7 @@ rows() {
   sed "s/SOAK_SECONDS/$SOAK_SECONDS s/" <<'ROWS'
 flight | every order of a flight's events, full bounds | scripts/proofs/flight.sh
 soak | good and bad providers, leaving clients, reloads and engine kills for SOAK_SECONDS | scripts/proofs/soak.sh
+agents | the coding agents on a task each, over every kind of endpoint | scripts/proofs/agents.sh
 asan | the whole suite under AddressSanitizer and UBSan | make --no-print-directory asan
 tsan | the whole suite under ThreadSanitizer | make --no-print-directory tsan
 bare | `make run` twice, then `.ci/run` with `make test`, on a bare Debian 12, as root | make --no-print-directory bare

@@ -126,10 +126,12 @@ class Gateway:
         text = self.access_log.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
-    def wait_lines(self, count: int) -> list[dict]:
+    def lines_of_requests(self) -> list[dict]:
         """Lines of requests for an answer: this class' own GETs are left out."""
-        asked = lambda: [line for line in self.lines() if line.get("method") == "POST"]
-        return until(lambda: (found := asked()) and len(found) >= count and found, f"{count} lines in the access log")
+        return [line for line in self.lines() if line.get("method") == "POST"]
+
+    def wait_lines(self, count: int) -> list[dict]:
+        return until(lambda: (found := self.lines_of_requests()) and len(found) >= count and found, f"{count} lines in the access log")
 
     def get(self, path: str, method: str = "GET", headers: dict | None = None, data: bytes | None = None) -> Answer:
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})

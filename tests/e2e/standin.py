@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A stand-in provider: strict in what it takes, and able to cut, stall, lie and overload on command. Standard library only.
 
-It speaks OpenAI's API (`ChatCompletions` below) or Anthropic's (`Messages` in provider/messages.py): what differs is behind these two.
+It speaks OpenAI's API (provider/chat_completions.py; also as Azure has it) or Anthropic's (provider/messages.py): what differs is behind
+their classes.
 
 In a test it runs on its own thread (`StandIn(...).start()`), is told what to do next through `next`, `always`, `for_prompt`, and
 shows every request it got as a `Record`. From a shell, `standin.py --key K --model M` runs it alone and prints its two addresses;
@@ -14,14 +15,14 @@ import asyncio
 import collections
 import dataclasses
 import json
-import re
 import ssl
 import threading
 import time
 from collections.abc import Callable
 
-from provider import answers, checks
+from provider import checks
 from provider.behaviour import Behaviour
+from provider.chat_completions import Azure, ChatCompletions, DatedAzure
 from provider.messages import Messages
 from provider.wire import AnswerBody, Closed, Connection, Head, Malformed, response_head
 
@@ -58,109 +59,6 @@ class Record:
     def asks(self) -> bool:
         """A request for an answer, not a probe."""
         return self.method == "POST"
-
-
-class ChatCompletions:
-    """What the stand-in needs to know of OpenAI's API."""
-    paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
-    own_headers = frozenset()  # beside those that any API needs
-    request_id_field = "x-request-id"
-    base = "/v1"  # of the configured url
-
-    @staticmethod
-    def route(target: str) -> str:
-        """The path that OpenAI's API has for it."""
-        return target
-
-    @staticmethod
-    def authorize(headers: list[tuple[str, str]], key: str) -> None:
-        if next((value for name, value in headers if name.lower() == "authorization"), "") != f"Bearer {key}":
-            raise checks.Fault(401, "Incorrect API key provided.", None, "invalid_api_key")
-
-    @staticmethod
-    def check_body(request: dict, path: str, models: set[str], extra_fields: frozenset) -> None:
-        checks.check_body(request, path, models, extra_fields)
-
-    @staticmethod
-    def prompt(request: dict) -> str:
-        return answers.prompt_of(request)
-
-    @staticmethod
-    def whole(request: dict, behaviour: Behaviour) -> dict:
-        return answers.whole(request, behaviour)
-
-    @staticmethod
-    def frames(request: dict, behaviour: Behaviour) -> list[tuple[str, dict]]:
-        """(event, document) each; this API names no events. What ends the stream is not among them."""
-        if behaviour.end == "only_done":
-            return []
-        chunks = answers.chunks(request, behaviour)
-        if behaviour.end == "no_finish":
-            chunks = [frame for frame in chunks if not any(choice["finish_reason"] for choice in frame["choices"])]
-        return [("", frame) for frame in chunks]
-
-    @staticmethod
-    def last_frames(behaviour: Behaviour) -> list[tuple[str, str]]:
-        """(event, data) of what ends the stream."""
-        match behaviour.end:
-            case "error":
-                return [("", json.dumps(answers.refusal(Behaviour(status=500, error=behaviour.error))))]
-            case "garbage":
-                return [("", '{"id": "chatcmpl-1", "choices": [')]
-            case "no_done":
-                return []
-        return [("", "[DONE]")]
-
-    @staticmethod
-    def refusal(behaviour: Behaviour, model: str, request_id: str) -> dict:
-        return answers.refusal(behaviour, model)
-
-    @staticmethod
-    def fault(fault: checks.Fault, request_id: str) -> dict:
-        return fault.body()
-
-    @staticmethod
-    def models(names: list[str]) -> dict:
-        return answers.models(names)
-
-    @staticmethod
-    def model(name: str) -> dict:
-        return answers.model(name)
-
-
-class Azure(ChatCompletions):
-    """The same at Azure: its v1."""
-    own_headers = frozenset(("api-key",))
-    base = ""
-
-    @staticmethod
-    def authorize(headers: list[tuple[str, str]], key: str) -> None:
-        fields = {name.lower(): value for name, value in headers}
-        if fields.get("api-key") != key or "authorization" in fields:
-            raise checks.Fault(401, "Access denied due to invalid subscription key or wrong API endpoint.", None, "401")
-
-    @staticmethod
-    def route(target: str) -> str:
-        if not target.startswith("/openai/v1/"):
-            raise checks.Fault(404, "Resource not found", None, "404")
-        return target.removeprefix("/openai")
-
-
-class DatedAzure(Azure):
-    """Its dated API: a path for each deployment, and the version in the query."""
-    version = "2024-10-21"
-
-    @staticmethod
-    def route(target: str) -> str:
-        path, _, query = target.partition("?")
-        if query != f"api-version={DatedAzure.version}":
-            raise checks.Fault(404, "Resource not found", None, "404")
-        if path == "/openai/models":
-            return "/v1/models"
-        found = re.fullmatch("/openai/deployments/([A-Za-z0-9_.-]+)(/chat/completions|/completions|/embeddings)", path)
-        if not found:
-            raise checks.Fault(404, "Resource not found", None, "404")
-        return "/v1" + found[2]
 
 
 APIS = {"openai": ChatCompletions, "anthropic": Messages, "azure": Azure, "azure-dated": DatedAzure}
@@ -206,6 +104,14 @@ class StandIn:
     def for_model(self, model: str, behaviour: Behaviour) -> None:
         with self._changed:
             self._by_model[model] = behaviour
+
+    def forget(self) -> None:
+        """Every behaviour that was set; requests so far stay."""
+        with self._changed:
+            self._queue.clear()
+            self._by_prompt.clear()
+            self._by_model.clear()
+            self._default = self._models_behaviour = Behaviour()
 
     def for_probes(self, behaviour: Behaviour) -> None:
         """For GET /v1/models: what active probes see."""
@@ -387,11 +293,14 @@ class StandIn:
             if head.field("content-type").split(";")[0].strip() != "application/json":
                 raise checks.Fault(400, f"the content type is {head.field('content-type')!r}, not application/json")
             request = checks.parse(record.body)
-            self.api.check_body(request, path, set(self.models), self.extra_fields)
+            self.api.check_body(request, path, set(self.models), self.extra_fields | self.api.fields_of_betas(head.field("anthropic-beta")))
         except checks.Fault as fault:
             self._violation(f"{head.method} {head.target}: {fault}")
             return await self._whole(connection, record, Behaviour(), fault.status, self.api.fault(fault, record.answer_id))
-        await self._misbehave(connection, record, request, self._behaviour_for(request))
+        behaviour = self._behaviour_for(request)
+        if not behaviour.tool_calls and behaviour.text is None and (call := self.api.forced_call(request)):
+            behaviour = dataclasses.replace(behaviour, tool_calls=(call,))
+        await self._misbehave(connection, record, request, behaviour)
 
     async def _answer_models(self, connection: Connection, record: Record, name: str) -> None:
         behaviour = self._models_behaviour

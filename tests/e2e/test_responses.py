@@ -73,6 +73,19 @@ def test_tool_calls_and_their_results(standin, responses):
     assert [json.loads(call["function"]["arguments"]) for call in sent(standin)["messages"][1]["tool_calls"]] == [json.loads(a) for _, a in CALLS]
 
 
+def test_tools_in_a_namespace(standin, responses):
+    crm = {"type": "namespace", "name": "crm", "description": "Customers", "tools": [{**WEATHER, "name": "find"}]}
+    standin.next(behaviour.normal(tool_calls=(("crm__find", '{"place": "Bern"}'),)))
+    with responses.stream(**ASK, tools=[crm, {**WEATHER, "name": "find"}]) as stream:
+        list(stream)
+        call = stream.get_final_response().output[0]
+    assert (call.namespace, call.name) == ("crm", "find")
+    assert [tool["function"]["name"] for tool in sent(standin)["tools"]] == ["crm__find", "find"]
+    responses.create(model="big", tools=[crm], input=[{"role": "user", "content": PROMPT}, call.model_dump(exclude={"parsed_arguments"}),
+                                                      {"type": "function_call_output", "call_id": call.call_id, "output": "7"}])
+    assert sent(standin)["messages"][1]["tool_calls"][0]["function"]["name"] == "crm__find"
+
+
 def test_an_image_and_a_schema(standin, responses):
     schema = {"type": "object", "properties": {"city": {"type": "integer"}}, "required": ["city"], "additionalProperties": False}
     answer = responses.create(model="big", input=[{"role": "user", "content": [

@@ -12,8 +12,8 @@ using fleet::EndpointKind;
 using inference::Surface;
 
 void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Request& request,
-                         std::string_view shown_model, std::string_view id, std::int64_t created,
-                         std::string_view echo) {
+                         std::string_view shown_model, std::string_view id, std::int64_t created, std::string_view echo,
+                         const NamespacedTools* namespaced) {
   surface_ = surface;
   counts_ = surface == Surface::kAnthropicCountTokens;
   from_anthropic_ = kind == EndpointKind::kAnthropic;
@@ -36,7 +36,7 @@ void CallerAnswer::begin(Surface surface, EndpointKind kind, const inference::Re
     messages_->begin(id, shown_model);
   } else if (to_ == To::kResponses) {
     if (!responses_) responses_ = std::make_unique<ResponsesAnswer>();
-    responses_->begin(id, shown_model, created, echo);
+    responses_->begin(id, shown_model, created, echo, namespaced);
   } else if (to_ == To::kOllama) {
     if (!ollama_) ollama_ = std::make_unique<OllamaAnswer>();
     ollama_->begin(surface, shown_model);

@@ -22,10 +22,11 @@ namespace thalweg::dialect {
 class CallerAnswer {
  public:
   /// `request` as its features were read, `surface` as it came. `shown_model` is the name that answers carry (kept by
-  /// view: must outlive the answer); `id` letters and digits; `created` in seconds of UTC; `echo` is
-  /// CallerRequest::echo(), kept by view likewise.
+  /// view: must outlive the answer); `id` letters and digits; `created` in seconds of UTC; `echo`
+  /// and `namespaced` are CallerRequest::echo() and namespaced(), kept by view likewise.
   void begin(inference::Surface surface, fleet::EndpointKind kind, const inference::Request& request,
-             std::string_view shown_model, std::string_view id, std::int64_t created, std::string_view echo);
+             std::string_view shown_model, std::string_view id, std::int64_t created, std::string_view echo,
+             const NamespacedTools* namespaced);
   /// Gives back the memory that a large answer took.
   void forget();
   /// Whether tell() is worth asking the clock.

@@ -53,6 +53,8 @@ class CallerRequest {
   std::string_view path_for(fleet::EndpointKind kind) const;
   /// What every answer to a Responses request says back of it; until the next parse().
   std::string_view echo() const { return speaks_responses() ? responses_->echo() : std::string_view(); }
+  /// Its tools that are in a namespace, for the answer likewise; null where the API knows none.
+  const NamespacedTools* namespaced() const { return speaks_responses() ? &responses_->namespaced() : nullptr; }
   /// The hints that an endpoint of that kind is not told, "seed, user"; may be empty.
   std::string dropped(fleet::EndpointKind kind) const;
 

@@ -51,7 +51,7 @@ std::string stream(std::string_view bytes, const std::vector<std::size_t>& cuts,
   asked.surface = surface == Surface::kOllamaRaw ? Surface::kOpenAiCompletions : Surface::kOpenAiChat;
   asked.delivery = inference::Delivery::kStream;
   asked.wants_usage_frame = true;
-  answer.begin(surface, EndpointKind::kOpenAi, asked, "m", "0123", 1, {});
+  answer.begin(surface, EndpointKind::kOpenAi, asked, "m", "0123", 1, {}, nullptr);
   EXPECT_TRUE(answer.tells_times());
   http::SseReader reader(1 << 20);
   std::string out;

@@ -10,12 +10,13 @@
 namespace thalweg::dialect {
 
 void ResponsesAnswer::begin(std::string_view id, std::string_view shown_model, std::int64_t created,
-                            std::string_view echoed) {
+                            std::string_view echoed, const NamespacedTools* namespaced) {
   id_ = id;
   quoted_model_.clear();
   json::append_quoted(quoted_model_, shown_model);
   created_ = created;
   echoed_ = echoed;
+  namespaced_ = namespaced;
   begin_reading();
   streams_ = started_ = false;
   sequence_ = item_ = part_ = 0;
@@ -30,6 +31,7 @@ void ResponsesAnswer::forget() {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
   echoed_ = {};
+  namespaced_ = nullptr;
 }
 
 Result<void> ResponsesAnswer::add_chunk(std::string_view chunk, std::string& out) {
@@ -70,9 +72,14 @@ bool ResponsesAnswer::begin_call(const ToolCall& call) {
   call_members_ = "\"call_id\":";
   // Some servers give none; the client sends it back with its result.
   call_members_ += call.id.empty() ? fmt::format("\"call_{}_{}\"", id_, item_) : std::string(call.id);
+  const NamespacedTools::Tool* const tool = namespaced_ == nullptr ? nullptr : namespaced_->find(call.name);
+  call_name_ = tool == nullptr ? call.name : tool->name;
   call_members_ += ",\"name\":";
-  call_members_ += call.name;
-  call_name_ = call.name;
+  call_members_ += call_name_;
+  if (tool != nullptr) {
+    call_members_ += ",\"namespace\":";
+    call_members_ += tool->space;
+  }
   open_item(call.custom ? Open::kCustom : Open::kFunction);
   return true;
 }

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "carry/dialect/chat_reader.h"
+#include "carry/dialect/namespaced_tools.h"
 #include "decide/inference/event.h"
 
 namespace thalweg::dialect {
@@ -17,7 +18,9 @@ class ResponsesAnswer final : private ChatReader {
  public:
   /// `id` without its prefix: letters and digits. `shown_model` is the name that answers carry, `created` in seconds of
   /// UTC. `echoed` is what ResponsesRequest::echo() gave (kept by view: must outlive the answer); it may be empty.
-  void begin(std::string_view id, std::string_view shown_model, std::int64_t created, std::string_view echoed);
+  /// `namespaced`, kept likewise, may be null: its tools are called by their joined names.
+  void begin(std::string_view id, std::string_view shown_model, std::int64_t created, std::string_view echoed,
+             const NamespacedTools* namespaced);
 
   /// One chunk of a chat stream, read before without a fault (http::kPadding readable bytes behind it): appends the
   /// events that it becomes. kUpstreamFailed for what cannot be a response.
@@ -67,6 +70,7 @@ class ResponsesAnswer final : private ChatReader {
   std::string id_;
   std::string quoted_model_;
   std::string_view echoed_;
+  const NamespacedTools* namespaced_ = nullptr;
   std::int64_t created_ = 0;
   bool streams_ = false;
   bool started_ = false;

@@ -153,17 +153,19 @@ void ResponsesRequest::add_assistant_part(std::string_view part, const std::stri
 void ResponsesRequest::add_call(std::string_view item, const std::string& path, Call kind) {
   const bool function = kind == Call::kFunction;
   const std::string_view body = function ? "arguments" : "input";
-  Found call_id, name, text;
+  Found call_id, name, space, text;
   read(item, path,
        {{"type", nullptr, Use::kNothing},
         {"call_id", &call_id},
         {"name", &name},
+        {"namespace", &space},
         {body, &text},
         {"id", nullptr, Use::kNothing},
         {"status", nullptr, Use::kNothing},
         {"caller", nullptr, Use::kHint}});
   if (!expect(call_id, json::Kind::kString, path + ".call_id", "a string") ||
       !expect(name, json::Kind::kString, path + ".name", "a string") ||
+      (space.present() && !expect(space, json::Kind::kString, path + ".namespace", "a string")) ||
       !expect(text, json::Kind::kString, fmt::format("{}.{}", path, body), "a string")) {
     return;
   }
@@ -172,7 +174,7 @@ void ResponsesRequest::add_call(std::string_view item, const std::string& path, 
   calls_ += R"({"id":)";
   calls_ += call_id.raw;
   calls_ += function ? R"(,"type":"function","function":{"name":)" : R"(,"type":"custom","custom":{"name":)";
-  calls_ += name.raw;
+  calls_ += space.present() ? NamespacedTools::join(space.raw, name.raw) : name.raw;
   calls_ += function ? R"(,"arguments":)" : R"(,"input":)";
   calls_ += text.raw;
   calls_ += "}}";
@@ -211,7 +213,8 @@ void ResponsesRequest::write_call_output(std::string_view item, const std::strin
         {"call_id", &call_id},
         {"output", &output},
         {"id", nullptr, Use::kNothing},
-        {"name", nullptr, Use::kNothing},  // the call has it
+        {"name", nullptr, Use::kNothing},  // the call has it, and this
+        {"namespace", nullptr, Use::kNothing},
         {"status", nullptr, Use::kNothing},
         {"caller", nullptr, Use::kHint}});
   if (!expect(call_id, json::Kind::kString, path + ".call_id", "a string")) return;

@@ -11,9 +11,15 @@
 #include "carry/json/text.h"
 
 namespace thalweg::dialect {
+namespace {
+
+// It is written once for each of its tools. Names of functions have at most 64 bytes in the API.
+constexpr std::size_t kLongestNamespace = 64;
+
+}  // namespace
 
 Result<void> ResponsesRequest::translate(std::string_view body) {
-  static constexpr json::NameTable<Found Fields::*, 29> kFields{
+  static constexpr json::NameTable<Found Fields::*, 30> kFields{
       {{{"model", &Fields::model},
         {"input", &Fields::input},
         {"instructions", &Fields::instructions},
@@ -37,6 +43,7 @@ Result<void> ResponsesRequest::translate(std::string_view body) {
         {"include", &Fields::include},
         {"top_logprobs", &Fields::top_logprobs},
         {"metadata", &Fields::metadata},
+        {"client_metadata", &Fields::client_metadata},
         {"truncation", &Fields::truncation},
         {"store", &Fields::store},
         {"background", &Fields::background},
@@ -46,6 +53,7 @@ Result<void> ResponsesRequest::translate(std::string_view body) {
   begin(body);
   bound_ = false;
   echo_.clear();
+  namespaced_.clear();
   Fields fields;
   const auto read = read_body(walk_, body, [&](const json::Member& member) {
     const json::Kind kind = walk_.next();
@@ -79,6 +87,7 @@ void ResponsesRequest::forget() {
   for (std::string* text : {&echo_, &parts_, &only_text_, &assistant_text_, &assistant_refusal_, &calls_}) {
     if (text->capacity() > kKeptCapacity) std::string().swap(*text);
   }
+  namespaced_ = {};
 }
 
 ResponsesRequest::Found ResponsesRequest::type_of(std::string_view object) {
@@ -108,6 +117,7 @@ void ResponsesRequest::judge_unsaid(const Fields& fields) {
   if (fields.truncation.present() && !is(fields.truncation, "disabled")) refuse("truncation");
   if (fields.store.kind == json::Kind::kTrue) drop("store");
   if (fields.prompt_cache_options.present()) drop("prompt_cache_options");
+  if (fields.client_metadata.present()) drop("client_metadata");
   if (fields.metadata.present()) expect(fields.metadata, json::Kind::kObject, "metadata", "an object");
   if (!fields.stream_options.present() ||
       !expect(fields.stream_options, json::Kind::kObject, "stream_options", "an object"))
@@ -174,22 +184,23 @@ void ResponsesRequest::write_tools(const Found& tools) {
   const std::size_t before = out_.size();
   write_member("tools", "[");
   std::size_t index = 0;
-  elements(tools.raw, [&](const Found& tool) {
-    if (index > 0) out_ += ',';
-    write_tool(tool, fmt::format("tools[{}]", index++));
-  });
+  elements(tools.raw, [&](const Found& tool) { write_tool(tool, fmt::format("tools[{}]", index++), {}); });
+  const bool none = out_.back() == '[';
   out_ += ']';
-  if (index == 0) out_.resize(before);
+  if (none) out_.resize(before);
+  judge_names(tools);
 }
 
-void ResponsesRequest::write_tool(const Found& tool, const std::string& path) {
+void ResponsesRequest::write_tool(const Found& tool, const std::string& path, std::string_view space) {
+  const Found type = tool.kind == json::Kind::kObject ? type_of(tool.raw) : Found();
+  if (is(type, "namespace") && space.empty()) return write_namespace(tool.raw, path);
+  if (out_.back() != '[') out_ += ',';
   out_ += R"({"type":)";
   if (expect(tool, json::Kind::kObject, path, "an object")) {
-    const Found type = type_of(tool.raw);
     if (is(type, "function")) {
-      write_function_tool(tool.raw, path);
+      write_function_tool(tool.raw, path, space);
     } else if (is(type, "custom")) {
-      write_custom_tool(tool.raw, path);
+      write_custom_tool(tool.raw, path, space);
     } else if (expect(type, json::Kind::kString, path + ".type", "a string")) {  // it alone tells what it needs
       leave_out(path + ".type",
                 fmt::format("{}.type: tools that a provider runs cannot be carried to another one", path));
@@ -203,7 +214,46 @@ void ResponsesRequest::write_tool(const Found& tool, const std::string& path) {
   out_ += '}';
 }
 
-void ResponsesRequest::write_function_tool(std::string_view tool, const std::string& path) {
+void ResponsesRequest::write_namespace(std::string_view tool, const std::string& path) {
+  Found name, description, tools;
+  read(tool, path,
+       {{"type", nullptr, Use::kNothing}, {"name", &name}, {"description", &description}, {"tools", &tools}});
+  if (description.present()) drop("tools.description");
+  if (!expect(name, json::Kind::kString, path + ".name", "a string") ||
+      !expect(tools, json::Kind::kArray, path + ".tools", "an array of tools"))
+    return;
+  if (name.raw.size() > kLongestNamespace + 2)
+    return blame(path + ".name", fmt::format("{}.name: expected at most {} bytes", path, kLongestNamespace));
+  std::size_t index = 0;
+  elements(tools.raw,
+           [&](const Found& inner) { write_tool(inner, fmt::format("{}.tools[{}]", path, index++), name.raw); });
+}
+
+void ResponsesRequest::write_tool_name(const Found& name, const std::string& path, std::string_view space) {
+  if (!expect(name, json::Kind::kString, path + ".name", "a string")) return;
+  if (space.empty()) return write_member("name", name.raw);
+  write_member("name", NamespacedTools::join(space, name.raw));
+  namespaced_.add(space, name.raw);
+}
+
+// A call must tell which tool it is for: no two may have one name when they are joined.
+void ResponsesRequest::judge_names(const Found& tools) {
+  if (namespaced_.empty()) return;
+  bool unique = namespaced_.sort();
+  elements(tools.raw, [&](const Found& tool) {
+    if (tool.kind != json::Kind::kObject) return;
+    Found type, name;
+    members(tool.raw, [&](std::string_view member, const Found& value) {
+      if (member == "type") type = value;
+      if (member == "name") name = value;
+    });
+    if (is(type, "namespace") || name.kind != json::Kind::kString) return;
+    unique = unique && namespaced_.find(name.raw) == nullptr;
+  });
+  if (!unique) leave_out("tools", "tools: two of them would have one name in a chat completion; rename one");
+}
+
+void ResponsesRequest::write_function_tool(std::string_view tool, const std::string& path, std::string_view space) {
   Found name, description, parameters, strict, deferred;
   read(tool, path,
        {{"type", nullptr, Use::kNothing},
@@ -214,7 +264,7 @@ void ResponsesRequest::write_function_tool(std::string_view tool, const std::str
         {"defer_loading", &deferred}});
   if (deferred.kind == json::Kind::kTrue) refuse(path + ".defer_loading");
   out_ += R"("function","function":{)";
-  if (expect(name, json::Kind::kString, path + ".name", "a string")) write_member("name", name.raw);
+  write_tool_name(name, path, space);
   if (description.present()) write_member("description", description.raw);
   if (parameters.present() && expect(parameters, json::Kind::kObject, path + ".parameters", "an object"))
     write_member("parameters", parameters.raw);
@@ -222,7 +272,7 @@ void ResponsesRequest::write_function_tool(std::string_view tool, const std::str
   out_ += '}';
 }
 
-void ResponsesRequest::write_custom_tool(std::string_view tool, const std::string& path) {
+void ResponsesRequest::write_custom_tool(std::string_view tool, const std::string& path, std::string_view space) {
   Found name, description, format, deferred;
   read(tool, path,
        {{"type", nullptr, Use::kNothing},
@@ -232,7 +282,7 @@ void ResponsesRequest::write_custom_tool(std::string_view tool, const std::strin
         {"defer_loading", &deferred}});
   if (deferred.kind == json::Kind::kTrue) refuse(path + ".defer_loading");
   out_ += R"("custom","custom":{)";
-  if (expect(name, json::Kind::kString, path + ".name", "a string")) write_member("name", name.raw);
+  write_tool_name(name, path, space);
   if (description.present()) write_member("description", description.raw);
   if (format.present()) write_custom_format(format, path + ".format");
   out_ += '}';

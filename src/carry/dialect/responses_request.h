@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "carry/dialect/namespaced_tools.h"
 #include "carry/dialect/translation.h"
 #include "carry/json/walk.h"
 
@@ -27,6 +28,8 @@ class ResponsesRequest : public Translation {
   /// What every answer says back of the request: members of a Response, `"instructions":null,...`, without a line
   /// break; until the next call.
   std::string_view echo() const { return echo_; }
+  /// Its tools that are in a namespace; until the next call.
+  const NamespacedTools& namespaced() const { return namespaced_; }
   /// It holds what only its issuer can read: encrypted reasoning, files, references to what is stored there.
   bool bound() const { return bound_; }
   /// Gives back the memory that a large request took.
@@ -37,7 +40,7 @@ class ResponsesRequest : public Translation {
     Found model, input, instructions, stream, stream_options, temperature, top_p, max_output_tokens;
     Found parallel_tool_calls, user, safety_identifier, prompt_cache_key, prompt_cache_retention, prompt_cache_options;
     Found service_tier, tools, tool_choice, max_tool_calls, text, reasoning, include, top_logprobs, metadata;
-    Found truncation, store, background, previous_response_id, conversation, prompt;
+    Found client_metadata, truncation, store, background, previous_response_id, conversation, prompt;
   };
   enum class Call : std::uint8_t { kFunction, kCustom };
 
@@ -65,9 +68,13 @@ class ResponsesRequest : public Translation {
   void write_settings(const Fields& fields);
   void write_logprobs(const Fields& fields);
   void write_tools(const Found& tools);
-  void write_tool(const Found& tool, const std::string& path);
-  void write_function_tool(std::string_view tool, const std::string& path);
-  void write_custom_tool(std::string_view tool, const std::string& path);
+  /// `space`: the namespace that it is in, raw; empty outside of any.
+  void write_tool(const Found& tool, const std::string& path, std::string_view space);
+  void write_namespace(std::string_view tool, const std::string& path);
+  void write_function_tool(std::string_view tool, const std::string& path, std::string_view space);
+  void write_custom_tool(std::string_view tool, const std::string& path, std::string_view space);
+  void write_tool_name(const Found& name, const std::string& path, std::string_view space);
+  void judge_names(const Found& tools);
   void write_custom_format(const Found& format, const std::string& path);
   void write_tool_choice(const Found& choice);
   void write_text(const Found& text);
@@ -82,6 +89,7 @@ class ResponsesRequest : public Translation {
   json::Walk walk_;
   bool bound_ = false;
   std::string echo_;
+  NamespacedTools namespaced_;
   std::string parts_;  // of the message being written
   std::string only_text_;
   std::size_t part_count_ = 0;

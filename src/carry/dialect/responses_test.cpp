@@ -114,6 +114,7 @@ TEST(ResponsesRequest, NamesHints) {
       {R"("reasoning":{"summary":"auto","generate_summary":"auto"})", "reasoning.summary, reasoning.generate_summary"},
       {R"("include":["reasoning.encrypted_content"])", "reasoning.encrypted_content"},
       {R"("store":true,"prompt_cache_options":{"mode":"implicit"})", "store, prompt_cache_options"},
+      {R"("client_metadata":{"turn_id":"1"})", "client_metadata"},
       {R"("stream_options":{"include_obfuscation":true})", "stream_options.include_obfuscation"},
   };
   for (const auto& [field, wanted] : kHints) EXPECT_EQ(translate(with(field)).dropped, wanted) << field;
@@ -171,8 +172,7 @@ TEST(ResponsesRequest, NamesWhatAChatCompletionCannotSay) {
       {R"({"role":"assistant","content":[{"type":"input_image","image_url":"u"}]})", "input[0].content[0]", false},
       {R"({"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"u"}]})",
        "input[0].output[0]", false},
-      {R"({"type":"function_call","call_id":"c","name":"f","arguments":"","namespace":"n"})", "input[0].namespace",
-       false},
+      {R"({"type":"function_call","call_id":"c","name":"f","arguments":"","x":"n"})", "input[0].x", false},
   };
   for (const auto& [item, parameter, bound] : kItems) {
     const Told told = translate(with_input("[" + item + "]"));
@@ -327,7 +327,7 @@ struct Streamed {
 
 Streamed stream(const std::vector<std::string>& chunks, const inference::Usage& usage = kUsage) {
   ResponsesAnswer answer;
-  answer.begin("0123", "sh\"own", 1700000000, kEcho);
+  answer.begin("0123", "sh\"own", 1700000000, kEcho, nullptr);
   std::string out;
   Streamed read;
   for (const std::string& chunk : chunks) {
@@ -346,7 +346,7 @@ Streamed stream(const std::vector<std::string>& chunks, const inference::Usage& 
 
 Result<Json> whole(const std::string& chat, const inference::Usage& usage = kUsage) {
   ResponsesAnswer answer;
-  answer.begin("0123", "sh\"own", 1700000000, kEcho);
+  answer.begin("0123", "sh\"own", 1700000000, kEcho, nullptr);
   std::string out;
   const Padded padded(chat);
   if (auto written = answer.write_whole(padded.view(), usage, out); !written)
@@ -439,7 +439,7 @@ TEST(ResponsesAnswer, SaysTheSameWholeAndStreamed) {
 
 TEST(ResponsesAnswer, JoinsAPairOfSurrogatesThatTheStreamCut) {
   ResponsesAnswer answer;
-  answer.begin("0123", "m", 1, kEcho);
+  answer.begin("0123", "m", 1, kEcho, nullptr);
   std::string out;
   for (const std::string& chunk : {delta(R"("content":"\ud83d")"), delta(R"("content":"\udca7")")}) {
     const Padded padded(chunk);
@@ -536,7 +536,7 @@ TEST(ResponsesAnswer, SaysNothingWhereTheEndpointSaidNothing) {
 
 TEST(ResponsesAnswer, TellsAnErrorInsideItsStream) {
   ResponsesAnswer answer;
-  answer.begin("0123", "m", 1, kEcho);
+  answer.begin("0123", "m", 1, kEcho, nullptr);
   std::string out;
   const std::string chunk = delta(R"("content":"x")");
   const Padded padded(chunk);

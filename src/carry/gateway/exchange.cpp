@@ -327,7 +327,8 @@ void Exchange::dispatch() {
   sse_.reset();
   answer_.begin(question_.surface, kind, caller_.request(), model.name,
                 question_.request.text().substr(std::string_view("req_").size()),
-                std::chrono::floor<std::chrono::seconds>(arrived_.time_since_epoch()).count(), caller_.echo());
+                std::chrono::floor<std::chrono::seconds>(arrived_.time_since_epoch()).count(), caller_.echo(),
+                caller_.namespaced());
   const placement::Obligations obligations = permit_->obligations();
   const json::SlicedBody& body = caller_.body_for(kind, model, obligations);
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {

@@ -59,7 +59,7 @@ def texts_for(request: dict, behaviour: Behaviour) -> list[str]:
         if behaviour.text is not None:
             text = behaviour.text
         elif schema is not None:
-            text = json.dumps(example_of(schema), ensure_ascii=False)
+            text = example_text(schema)
         else:
             text = text_for(prompt_of(request), choice)
         texts.append(text * behaviour.repeat)
@@ -82,6 +82,10 @@ def example_of(schema: dict):
         case "boolean":
             return True
     return "Zürich"
+
+
+def example_text(schema: dict) -> str:
+    return json.dumps(example_of(schema), ensure_ascii=False)
 
 
 def token_logprobs(piece: str, top: int) -> dict:

@@ -56,11 +56,12 @@ def of(behaviour: Behaviour) -> Said:
     return Said(**{field.name: getattr(behaviour, field.name) for field in dataclasses.fields(behaviour)})
 
 
+BETA_FIELDS = {"context-management-2025-06-27": "context_management"}
 COUNT_FIELDS = frozenset("cache_control messages model output_config system thinking tool_choice tools".split())
 
 
 class Messages:
-    """What the stand-in needs to know of the API; standin.ChatCompletions is the other one."""
+    """What the stand-in needs to know of the API; provider/chat_completions.py has the other one."""
     paths = ("/v1/messages", "/v1/messages/count_tokens")
     own_headers = frozenset(("x-api-key", "anthropic-version", "anthropic-beta"))
     request_id_field = "request-id"
@@ -98,6 +99,16 @@ class Messages:
         if unknown := sorted(set(request) - COUNT_FIELDS - extra_fields):
             raise Fault(400, f"{unknown[0]}: Extra inputs are not permitted")
         check_body({**request, "max_tokens": 1}, models, extra_fields)
+
+    @staticmethod
+    def fields_of_betas(betas: str) -> frozenset:
+        return frozenset(BETA_FIELDS[beta] for beta in betas.split(",") if beta in BETA_FIELDS)
+
+    @staticmethod
+    def forced_call(request: dict) -> tuple:
+        choice, tools = request.get("tool_choice") or {}, request.get("tools") or []
+        name = choice.get("name") or (tools[0].get("name") if choice.get("type") == "any" else None)
+        return next(((name, answers.example_text(tool["input_schema"])) for tool in tools if tool.get("name") == name and "input_schema" in tool), ())
 
     @staticmethod
     def prompt(request: dict) -> str:
@@ -167,7 +178,7 @@ def text_of(request: dict, behaviour: Said) -> str:
     if behaviour.text is not None:
         text = behaviour.text
     elif schema := ((request.get("output_config") or {}).get("format") or {}).get("schema"):
-        text = json.dumps(answers.example_of(schema), ensure_ascii=False)
+        text = answers.example_text(schema)
     else:
         text = answers.text_for(prompt_of(request))
     return text * behaviour.repeat
