@@ -143,7 +143,7 @@ def test_options_are_carried_where_they_are_known(gateway, standin):
         body = {**ASK, "stream": False, "keep_alive": "5m", "think": True, "options": {**options, "top_k": 5, "min_p": 0.1, "num_ctx": 4096}}
         raw = peer.send(request(json.dumps(body).encode(), path="/api/chat")).answer()
     assert raw.status == 200
-    assert raw.field("Thalweg-Dropped") == "keep_alive, options.num_ctx, think, options.top_k, options.min_p"
+    assert raw.field("Thalweg-Dropped") == "options.num_ctx, keep_alive, think, options.top_k, options.min_p"
     del options["num_predict"]
     assert sent(standin) == {"model": config.UPSTREAM_NAME, "messages": MESSAGES, "stream": False, "max_tokens": 9, **options}
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import threading
 
+import ollama
 import openai
 import pytest
 
@@ -172,3 +173,19 @@ def test_a_reload_changes_the_rules_of_what_runs(start, python):
     gateway.reload(engines(a={"load": "start"}, b={"unload_after": "1s"}))
     wait_for(gateway, "a", "healthy")
     wait_for(gateway, "b", "unloaded")
+
+
+def test_ollamas_callers_say_how_long_a_model_stays(start):
+    gateway = start(engines(a={})).wait_ready()
+    api = ollama.Client(host=gateway.base_url.removesuffix("/v1"))
+    assert api.ps().models == [] and api.chat("a").done_reason == "load"
+    wait_for(gateway, "a", "healthy")
+    assert [(model.model, model.expires_at) for model in api.ps().models if model.model == "a"] == [("a", None)]
+    answer = api.chat("a", ASK["messages"], options={"num_predict": 2}, keep_alive="1s")
+    assert answer.load_duration == 0
+    wait_for(gateway, "a", "unloaded")
+    answer = api.chat("a", ASK["messages"], options={"num_predict": 2}, keep_alive=-1)
+    assert 0 < answer.load_duration < answer.total_duration
+    assert api.generate("a", keep_alive=0).done_reason == "unload"
+    wait_for(gateway, "a", "unloaded")
+    assert loads(gateway, "a") == 2

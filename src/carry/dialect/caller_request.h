@@ -35,6 +35,8 @@ class CallerRequest {
   std::string_view fault_parameter() const { return fault_parameter_; }
   const inference::Request& request() const { return chat_.request(); }
   /// What it asks for where there is nothing to answer; its body is not for sending then.
+  /// How long the caller wants the model to stay loaded; none: it says nothing of it.
+  std::optional<Duration> keep_alive() const { return speaks_ollama() ? ollama_->keep_alive() : std::nullopt; }
   OllamaRequest::Load load() const { return speaks_ollama() ? ollama_->load() : OllamaRequest::Load::kNo; }
 
   /// Sets what the request says of itself: its features, and which of `kinds` can be told all of it. It is written for

@@ -322,6 +322,8 @@ TEST(OllamaModels, SayWhatIsKnownAndNothingElse) {
   const Json shown = Json::parse(ollama_show_body(known));
   EXPECT_EQ(shown["capabilities"], Json::parse(R"(["completion","vision"])"));
   EXPECT_EQ(shown["model_info"]["unknown.context_length"], 4096);
+  EXPECT_FALSE(Json::parse(ollama_ps_body({&known, 1}))["models"][0].contains("expires_at"));
+  known.stays = true;
   const Json loaded = Json::parse(ollama_ps_body({&known, 1}))["models"][0];
   EXPECT_EQ(loaded["expires_at"], "2262-04-11T23:47:16.854Z");  // 2^63 - 1 nanoseconds after 1970
   EXPECT_EQ(loaded["context_length"], 4096);

@@ -58,7 +58,7 @@ std::string ollama_ps_body(std::span<const OllamaModel> models) {
   std::string out = "{\"models\":[";
   for (const OllamaModel& model : models) {
     begin_model(out, model);
-    write_time(out, "expires_at", UtcTime::max());
+    if (model.stays) write_time(out, "expires_at", UtcTime::max());
     if (model.context_tokens != 0)
       fmt::format_to(std::back_inserter(out), ",\"context_length\":{}", model.context_tokens);
     out += '}';

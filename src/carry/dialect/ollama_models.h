@@ -27,12 +27,13 @@ struct OllamaModel {
   std::optional<std::uint64_t> file_bytes;  // of its file, where an engine has one
   std::optional<UtcTime> modified_at;       // likewise
   std::uint32_t context_tokens = 0;         // 0: unknown
+  bool stays = false;                       // it is never unloaded
   inference::Capabilities capabilities;
 };
 
 /// GET /api/tags.
 std::string ollama_tags_body(std::span<const OllamaModel> models);
-/// GET /api/ps, of models that stay loaded.
+/// GET /api/ps, of models that are loaded.
 std::string ollama_ps_body(std::span<const OllamaModel> models);
 /// POST /api/show.
 std::string ollama_show_body(const OllamaModel& model);

@@ -206,7 +206,7 @@ void OllamaRequest::judge_load(const Fields& fields) {
 
 void OllamaRequest::read_keep_alive(const Found& value) {
   if (!value.present()) return;
-  drop("keep_alive");
+  drop_but_for("keep_alive", {EndpointKind::kEngine});
   if (value.kind == json::Kind::kNumber) {
     constexpr double kMostSeconds = 9.2e9;  // int64 nanoseconds
     const double seconds = json::double_of(value.raw);

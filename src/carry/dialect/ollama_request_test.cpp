@@ -123,9 +123,9 @@ TEST(OllamaRequest, TellsEachKindOfEndpointWhatItKnows) {
           R"({"a":1,"chat_template_kwargs":{"enable_thinking":false},"top_k":5,"min_p":0.1,"typical_p":1,"repeat_penalty":1.1,"repeat_last_n":64,"mirostat":0,"n_keep":4})"));
   EXPECT_EQ(request.members_for(EndpointKind::kAnthropic), ",\"top_k\":5");
   EXPECT_EQ(request.members_for(EndpointKind::kOpenAi), "");
-  EXPECT_EQ(request.dropped(EndpointKind::kEngine), "keep_alive, options.num_ctx, options.penalize_newline");
+  EXPECT_EQ(request.dropped(EndpointKind::kEngine), "options.num_ctx, options.penalize_newline");
   EXPECT_EQ(request.dropped(EndpointKind::kAnthropic),
-            "keep_alive, options.num_ctx, options.penalize_newline, think, options.min_p, options.typical_p, "
+            "options.num_ctx, options.penalize_newline, keep_alive, think, options.min_p, options.typical_p, "
             "options.repeat_penalty, options.repeat_last_n, options.mirostat, options.num_keep");
   EXPECT_NE(request.dropped(EndpointKind::kOpenAi).find("options.top_k"), std::string::npos);
 }
@@ -295,7 +295,8 @@ TEST(OllamaRequest, ReadsHowLongTheModelIsToStay) {
     const Padded body(chat("\"keep_alive\":" + said));
     ASSERT_TRUE(request.translate(body.view(), Surface::kOllamaChat)) << said;
     EXPECT_EQ(request.keep_alive(), kept) << said;
-    EXPECT_EQ(request.dropped(EndpointKind::kEngine), "keep_alive");
+    EXPECT_EQ(request.dropped(EndpointKind::kEngine), "");
+    EXPECT_EQ(request.dropped(EndpointKind::kOpenAi), "keep_alive");
   }
   for (const char* said : {"\"soon\"", "\"\"", "true", "[]", "\"5\"", "{}"})
     EXPECT_TRUE(translate(chat("\"keep_alive\":" + std::string(said))).fault.starts_with("keep_alive | ")) << said;

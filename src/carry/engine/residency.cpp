@@ -45,6 +45,10 @@ void Residency::used(std::size_t index, Instant now) {
   engines_[index].used_at = now;
 }
 
+void Residency::keep(std::size_t index, Duration idle) {
+  engines_[index].kept = idle;
+}
+
 void Residency::loaded(std::size_t index, std::uint64_t memory, Instant now) {
   Engine& engine = engines_[index];
   engine.measured = memory;
@@ -61,6 +65,7 @@ void Residency::unloaded(std::size_t index) {
   Engine& engine = engines_[index];
   if (engine.residence != Residence::kEnding) return;
   engine.residence = engine.failed ? Residence::kResting : Residence::kUnloaded;
+  engine.kept.reset();
 }
 
 void Residency::failed(std::size_t index, Instant now) {
@@ -107,7 +112,7 @@ void Residency::unload_idle(Instant now, const std::vector<bool>& busy, std::vec
   for (std::size_t i = 0; i < engines_.size(); ++i) {
     const Engine& engine = engines_[i];
     if (engine.residence == Residence::kLoaded && engine.may_leave() && !busy[i] &&
-        now - engine.used_at >= std::max(engine.rules.unload_after, kLeastStay)) {
+        now - engine.used_at >= engine.idle_limit()) {
       close(i, orders);
     }
   }

@@ -2,7 +2,9 @@
 // budget of memory. Decides only; whoever calls it starts and ends the children. Reads no clock.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +61,9 @@ class Residency {
   // What happened; `engine` is its index in what was adopted last.
   void want(std::size_t engine, Instant now);
   void used(std::size_t engine, Instant now);
+  /// How long it shall stay without requests, until it is unloaded: a caller's wish. Zero: not at all. Nothing for one
+  /// that never is.
+  void keep(std::size_t engine, Duration idle);
   /// It is ready; `memory` bytes were measured, 0: they could not be.
   void loaded(std::size_t engine, std::uint64_t memory, Instant now);
   /// Its child is gone for good.
@@ -87,10 +92,14 @@ class Residency {
     Instant used_at{};
     Instant rests_until{};
     Duration rest = kFirstLoadRest;
+    std::optional<Duration> kept;  // instead of the rule
     bool wanted = false;
     bool failed = false;
     std::uint64_t memory() const { return measured != 0 ? measured : rules.memory; }
     bool takes_memory() const { return residence != Residence::kUnloaded && residence != Residence::kResting; }
+    Duration idle_limit() const {
+      return kept == Duration::zero() ? Duration::zero() : std::max(kept.value_or(rules.unload_after), kLeastStay);
+    }
     bool may_leave() const { return rules.on_demand && !rules.pinned; }
   };
 

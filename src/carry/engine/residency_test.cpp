@@ -196,6 +196,28 @@ TEST_F(ResidencyTest, UnloadsWhatIsIdle) {
   EXPECT_EQ(tick(Kind::kChanged, 1000s), Engines{}) << "one is pinned";
 }
 
+TEST_F(ResidencyTest, KeepsAModelAsLongAsACallerWishes) {
+  adopt({on_demand("a"), on_demand("b")}, 4 * kGiB);
+  load(0);
+  residency_.keep(0, 3s);
+  EXPECT_EQ(tick(Kind::kChanged, 2800ms), Engines{});
+  EXPECT_EQ(tick(Kind::kChanged, 200ms), Engines{0});
+  (void)tick(Kind::kUnload);
+  residency_.unloaded(0);
+  load(0);
+  residency_.keep(0, Duration::max());
+  EXPECT_EQ(tick(Kind::kChanged, 100h), Engines{});
+  residency_.keep(0, 0s);
+  busy_[0] = true;
+  EXPECT_EQ(tick(Kind::kChanged), Engines{}) << "what runs there ends first";
+  busy_[0] = false;
+  EXPECT_EQ(tick(Kind::kChanged), Engines{0});
+  (void)tick(Kind::kUnload);
+  residency_.unloaded(0);
+  load(0);
+  EXPECT_EQ(tick(Kind::kChanged, 299s), Engines{}) << "the wish was of that load";
+}
+
 TEST_F(ResidencyTest, RestsAModelThatCannotBeLoaded) {
   adopt({on_demand("broken")}, kGiB);
   Duration rest = kFirstLoadRest;

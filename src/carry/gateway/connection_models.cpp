@@ -106,6 +106,8 @@ void Connection::answer_models() {
         fleet::Model there{model->name, {*target}};
         loaded.push_back(describe(known, model->name, {&there}));
         loaded.back().digest = about(model->name).digest;
+        const auto& rules = newest->settings.endpoints[target->endpoint.value].engine;
+        loaded.back().stays = !rules->on_demand || rules->pinned;
       }
       return answer(dialect::ollama_ps_body(loaded));
     }

@@ -45,6 +45,7 @@ class Control final : private net::TimerOwner {
   /// From any thread.
   void observe(std::vector<placement::Observation> observations, std::uint64_t fleet_number);
   void want(EndpointIndex endpoint, std::uint64_t fleet_number);
+  void keep(EndpointIndex endpoint, std::uint64_t fleet_number, Duration idle);
 
  private:
   struct Engine {

@@ -151,6 +151,14 @@ void Control::want(EndpointIndex endpoint, std::uint64_t fleet_number) {
   });
 }
 
+void Control::keep(EndpointIndex endpoint, std::uint64_t fleet_number, Duration idle) {
+  shard_.post([this, endpoint, fleet_number, idle] {
+    if (fleet_number != snapshot_->fleet().number) return;
+    const std::size_t resident = residency_.find(snapshot_->fleet().endpoints[endpoint.value].name);
+    if (resident != residency_.size()) residency_.keep(resident, idle);
+  });
+}
+
 void Control::on_engine(const std::string& name, std::uint64_t generation, engine::State state,
                         const std::string& detail) {
   const auto engine = engines_.find(name);

@@ -49,7 +49,7 @@ void Exchange::begin(const Arrival& arrival) {
   decision_hash_ = 0;
   dispatched_ = 0;
   failed_attempts_.clear();
-  first_token_at_ = {};
+  first_token_at_ = load_began_ = {};
   target_ = {};
   timeouts_ = {};
   queued_ = 0;
@@ -311,6 +311,7 @@ void Exchange::wait_for_load(EndpointIndex endpoint, const Snapshot& newest) {
   worker_.common.want(endpoint, newest.fleet().number);
   if (worker_.conditions()->endpoints[endpoint.value].health == fleet::Health::kLoading)
     question_.first_asked_at = question_.asked_at;
+  if (load_began_ == Instant{}) load_began_ = question_.asked_at;
 }
 
 void Exchange::dispatch() {
@@ -318,6 +319,8 @@ void Exchange::dispatch() {
   const fleet::EndpointKind kind = endpoint().kind;
   form_ = AnswerForm::kNone;
   dispatched_at_ = MonotonicClock::now();
+  if (const auto idle = caller_.keep_alive(); idle && kind == fleet::EndpointKind::kEngine)
+    worker_.common.keep(target_.endpoint, snapshot_->fleet().number, *idle);
   upstream_status_ = 0;
   retry_after_.clear();
   upstream_request_id_.clear();

@@ -148,6 +148,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   Instant arrived_at_{};
   Instant dispatched_at_{};  // the running attempt
   Instant first_token_at_{};
+  Instant load_began_{};  // none was waited for: the least instant
   std::string_view path_;
   upstream::AnthropicFields anthropic_;
   std::span<const http::Field> callers_fields_;

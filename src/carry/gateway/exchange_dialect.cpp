@@ -70,6 +70,13 @@ void Exchange::answer_load() {
     if (decision.denial() == ErrorCode::kModelNotFound) name_unknown_model();
     return refuse(decision.denial());
   }
+  // Which engine it is about: the one that would run it now, or that would be loaded for it.
+  const bool loads = caller_.load() == dialect::OllamaRequest::Load::kLoad;
+  const EndpointIndex endpoint = decision.to_load() ? decision.to_load() : decision.target().endpoint;
+  const bool engine = endpoint && newest.fleet().endpoints[endpoint.value].kind == fleet::EndpointKind::kEngine;
+  if (engine && loads && decision.to_load()) worker_.common.want(endpoint, newest.fleet().number);
+  if (const auto idle = caller_.keep_alive(); engine && idle)
+    worker_.common.keep(endpoint, newest.fleet().number, *idle);
   dialect::AnswerTimes times;
   times.now = UtcClock::now();
   times.total = MonotonicClock::now() - arrived_at_;
@@ -90,7 +97,8 @@ void Exchange::tell_times() {
   dialect::AnswerTimes times;
   times.now = UtcClock::now();
   times.total = now - arrived_at_;
-  if (endpoint().kind == fleet::EndpointKind::kEngine) times.load = Duration::zero();  // asked only once it is loaded
+  if (endpoint().kind == fleet::EndpointKind::kEngine)
+    times.load = load_began_ == Instant{} ? Duration::zero() : dispatched_at_ - load_began_;
   if (first_token_at_ != Instant{} && first_token_at_ >= dispatched_at_) {
     times.prompt = first_token_at_ - dispatched_at_;
     times.generation = now - first_token_at_;

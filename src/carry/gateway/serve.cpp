@@ -198,6 +198,9 @@ int serve(const ServeOptions& options) {
     control.observe(std::move(observations), fleet_number);
   };
   common.want = [&](EndpointIndex endpoint, std::uint64_t fleet_number) { control.want(endpoint, fleet_number); };
+  common.keep = [&](EndpointIndex endpoint, std::uint64_t fleet_number, Duration idle) {
+    control.keep(endpoint, fleet_number, idle);
+  };
   common.render_metrics = [&](Worker& asked) { return render_metrics(asked, workers, options.version, started); };
   if (const auto begun = control.begin(std::move(*settings)); !begun) {
     fmt::print(stderr, "thalweg: {}\n", begun.error().message);

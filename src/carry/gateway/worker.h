@@ -40,6 +40,8 @@ struct Common {
   RetryBudget retries;
   std::function<void(std::vector<placement::Observation>, std::uint64_t fleet_number)> observe;
   std::function<void(EndpointIndex, std::uint64_t fleet_number)> want;  // a request waits for its model
+  /// How long a caller wants an engine's model to stay; zero: not at all.
+  std::function<void(EndpointIndex, std::uint64_t fleet_number, Duration)> keep;
   std::function<std::string(Worker&)> render_metrics;
   std::atomic<std::uint64_t> reloads{0};
   std::atomic<std::uint64_t> failed_reloads{0};
