@@ -4,6 +4,7 @@ from compat.agents_python import Agents, AgentsChat
 from compat.anthropic_python import Anthropic
 from compat.langchain_python import LangChain, LangChainResponses
 from compat.node_worker import node_client
+from compat.ollama_python import Ollama
 from compat.openai_python import ChatCompletions, Responses
 
 CLIENTS = [
@@ -13,6 +14,7 @@ CLIENTS = [
     node_client("`openai` for Node", "responses", "openai responses"),
     Anthropic,
     node_client("`@anthropic-ai/sdk`", "messages", "anthropic"),
+    Ollama,
     LangChain,
     LangChainResponses,
     AgentsChat,
