@@ -1,4 +1,5 @@
 // Answers of Ollama's API, written from chat completions, completions and embeddings; its errors and lists of models.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -190,7 +191,8 @@ TEST(OllamaAnswer, TellsParallelCallsApart) {
     for (const Json& line : lines_of(stream(bytes + delta("", R"("finish_reason":"tool_calls")") + kDone, {}))) {
       if (!line["message"].contains("tool_calls")) continue;
       for (const Json& call : line["message"]["tool_calls"])
-        said.push_back(call["function"]["index"].dump() + call.value("id", "-") + call["function"]["arguments"].dump());
+        said.push_back(fmt::format("{}{}{}", call["function"]["index"].dump(), call.value("id", "-"),
+                                   call["function"]["arguments"].dump()));
     }
     return said;
   };

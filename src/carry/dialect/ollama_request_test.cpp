@@ -1,4 +1,5 @@
 // Requests of Ollama's API on their way to chat completions, completions and embeddings.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -180,7 +181,7 @@ TEST(OllamaRequest, TellsAnImageByItsFirstBytes) {
     const Json content = messages_of(R"([{"role":"user","content":"","images":[")" + data + R"("]}])")[0]["content"];
     const std::string plain = Json::parse("\"" + data + "\"").get<std::string>();
     ASSERT_EQ(content.size(), 1U) << "an empty text is no part";
-    EXPECT_EQ(content[0]["image_url"]["url"], "data:" + type + ";base64," + plain);
+    EXPECT_EQ(content[0]["image_url"]["url"], fmt::format("data:{};base64,{}", type, plain));
   }
   for (const char* data : {"UklGRiQAAABXQVZFVlA4", "UklGRg==", "JVBERi0=", "data:image/png;base64,iVBORw0KGgo=", ""}) {
     const Told told =
