@@ -188,7 +188,10 @@ TEST(OllamaAnswer, TellsParallelCallsApart) {
   // By index, and by id where a server gives every call the same index; without any id, too.
   const auto names = [](const std::string& bytes) {
     std::vector<std::string> said;
-    for (const Json& line : lines_of(stream(bytes + delta("", R"("finish_reason":"tool_calls")") + kDone, {}))) {
+    std::string whole = bytes;
+    whole += delta("", R"("finish_reason":"tool_calls")");
+    whole += kDone;
+    for (const Json& line : lines_of(stream(whole, {}))) {
       if (!line["message"].contains("tool_calls")) continue;
       for (const Json& call : line["message"]["tool_calls"])
         said.push_back(fmt::format("{}{}{}", call["function"]["index"].dump(), call.value("id", "-"),
