@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # The scripts run what can run in parallel themselves.
 .NOTPARALLEL:
-.PHONY: help run build engine model test check format tidy asan tsan fuzz bench prove bare clean
+.PHONY: help run build engine model test check format tidy asan tsan fuzz bench deb image prove bare clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,14 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (default 60) each
 bench: ## speed beside nginx, as ratios in one run
 	@scripts/prepare.sh "build engine model test bench" engine model tests
 	@bench/run.sh
+
+deb: ## the Debian package, build/thalweg_VERSION_ARCH.deb, with the engine inside (ENGINE=none: without)
+	@scripts/prepare.sh "build engine model deb" $(if $(filter none,$(ENGINE)),,engine model) program
+	@scripts/deb.sh
+
+image: ## an OCI image, build/thalweg-oci.tar, with the engine inside (ENGINE=none: without)
+	@scripts/prepare.sh "build engine model" $(if $(filter none,$(ENGINE)),,engine model) program
+	@scripts/image.sh
 
 prove: ## the long proofs, resumable; writes docs/proof.md
 	@scripts/packages.sh build engine model test fuzz bare

@@ -37,10 +37,14 @@ struct Options {
 enum class State : std::uint8_t { kStarting, kReady, kDown, kUnloaded, kStopped };
 std::string_view name_of(State state);
 
-/// Finds a llama-server: `wished` if not empty, else on PATH, else in the cache folder
+/// Where an installation has its engine: ../lib/thalweg/engine, seen from the folder of this very program, so that a
+/// tree can be moved as a whole.
+std::filesystem::path installed_folder();
+/// Finds a llama-server: `wished` if not empty, else in `installed`, else on PATH, else in the cache folder
 /// (THALWEG_CACHE, else XDG_CACHE_HOME/thalweg, else HOME/.cache/thalweg)/engine/llama-server. kIo says where it
 /// looked.
-Result<std::filesystem::path> find_program(const std::filesystem::path& wished);
+Result<std::filesystem::path> find_program(const std::filesystem::path& wished,
+                                           const std::filesystem::path& installed = installed_folder());
 /// The cache folder itself.
 std::filesystem::path cache_folder();
 

@@ -48,7 +48,14 @@ fs::path cache_folder() {
   return {};
 }
 
-Result<fs::path> find_program(const fs::path& wished) {
+fs::path installed_folder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return {};
+  return self.parent_path().parent_path() / "lib" / "thalweg" / "engine";
+}
+
+Result<fs::path> find_program(const fs::path& wished, const fs::path& installed) {
   if (!wished.empty()) {
     if (is_program(wished)) return wished;
     return fail(ErrorCode::kIo,
@@ -56,6 +63,8 @@ Result<fs::path> find_program(const fs::path& wished) {
                             "or leave it out to have one found",
                             wished.string()));
   }
+  // The one that was installed with this program is the one that it was tested with.
+  if (!installed.empty() && is_program(installed / kProgram)) return installed / kProgram;
   // An empty element of PATH means the working folder, which nothing is started from here.
   std::string_view rest;
   const std::string path = variable("PATH");
@@ -67,8 +76,9 @@ Result<fs::path> find_program(const fs::path& wished) {
   const fs::path cache = cache_folder();
   fs::path cached = cache / "engine" / kProgram;
   if (!cache.empty() && is_program(cached)) return cached;
-  return fail(ErrorCode::kIo, fmt::format("no {} was found on PATH or at {}; `make engine` provides one", kProgram,
-                                          cache.empty() ? "the cache folder (HOME is not set)" : cached.string()));
+  return fail(ErrorCode::kIo,
+              fmt::format("no {} was found in {}, on PATH or at {}; `make engine` provides one", kProgram,
+                          installed.string(), cache.empty() ? "the cache folder (HOME is not set)" : cached.string()));
 }
 
 }  // namespace thalweg::engine

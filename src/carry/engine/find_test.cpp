@@ -15,21 +15,28 @@ TEST(FindProgram, TakesTheWishedOneOrSaysThatItIsNotThere) {
   EXPECT_FALSE(find_program("/etc/passwd")) << "not executable";
 }
 
-TEST(FindProgram, LooksOnThePathAndThenInTheCache) {
+TEST(FindProgram, LooksInTheInstallationThenOnThePathThenInTheCache) {
   const Scratch scratch;
   const fs::path cached = scratch.path / "cache" / "engine" / "llama-server";
   const fs::path on_path = scratch.path / "bin" / "llama-server";
   const Environment environment(
       {{"PATH", ":relative:" + (scratch.path / "bin").string()}, {"THALWEG_CACHE", (scratch.path / "cache").string()}});
-  const auto nothing = find_program({});
+  const fs::path installed = scratch.path / "lib" / "thalweg" / "engine" / "llama-server";
+  const auto nothing = find_program({}, installed.parent_path());
   ASSERT_FALSE(nothing);
   EXPECT_NE(nothing.error().message.find(cached.string()), std::string::npos);
-  for (const fs::path& program : {cached, on_path}) {
+  EXPECT_NE(nothing.error().message.find(installed.parent_path().string()), std::string::npos);
+  for (const fs::path& program : {cached, on_path, installed}) {
     fs::create_directories(program.parent_path());
     std::ofstream(program) << "x";
     fs::permissions(program, fs::perms::owner_all);
-    EXPECT_EQ(find_program({}).value(), program);
+    EXPECT_EQ(find_program({}, installed.parent_path()).value(), program);
   }
+}
+
+TEST(FindProgram, SeesTheInstallationFromTheProgramsOwnFolder) {
+  const fs::path self = fs::read_symlink("/proc/self/exe");
+  EXPECT_EQ(installed_folder(), self.parent_path().parent_path() / "lib/thalweg/engine");
 }
 
 TEST(FindProgram, PutsTheCacheWhereTheEnvironmentSays) {
