@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/pins.sh
 . scripts/step.sh
 scripts/build.sh release program man
+# shellcheck disable=SC2034  # folder.sh reads it
 preset=release
 . scripts/folder.sh
 # Said at every run, so that an earlier one's choice is not kept.
