@@ -73,7 +73,7 @@ case $1 in
     for script in postinst prerm postrm; do sh -n "$work/control/$script" || wrong "$script is no shell script"; done
     dpkg-deb -x "$package" "$work/root"
     runs "$work/root/usr" "$work/root/usr/bin/thalweg" "$work/root/etc/thalweg/thalweg.yaml"
-    # 1.6 when this was written; a line that is lost shows.
+    # 1.7 when this was written (systemd 252); a line that is lost shows.
     if command -v systemd-analyze >/dev/null; then
       quietly systemd-analyze security --offline=true --threshold=17 --root="$work/root" --no-pager thalweg.service
     fi
