@@ -90,12 +90,24 @@ Json unedited_part(Json tree) {
   return tree;
 }
 
+// As the engine is told the documents that it ranks.
+Json with_texts(Json tree) {
+  if (!tree.contains("documents")) return tree;
+  for (Json& document : tree["documents"]) {
+    if (document.is_object() && document.contains("text")) document = Json(document["text"]);
+  }
+  return tree;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0 || size > 16 * 1024) return 0;
   const unsigned choice = data[0];
-  const auto surface = (choice & 1U) != 0 ? inference::Surface::kOpenAiCompletions : inference::Surface::kOpenAiChat;
+  const auto surface = (choice & 64U) != 0  ? inference::Surface::kRerank
+                       : (choice & 1U) != 0 ? inference::Surface::kOpenAiCompletions
+                                            : inference::Surface::kOpenAiChat;
+  const bool ranks = surface == inference::Surface::kRerank;
   const auto kind = (choice & 2U) != 0 ? fleet::EndpointKind::kEngine : fleet::EndpointKind::kOpenAi;
   const placement::Obligations obligations{.output_cap = (choice & 4U) != 0 ? 100U : 0U,
                                            .no_storage = (choice & 8U) != 0};
@@ -117,19 +129,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(oracle.unsure || acceptable);
   const inference::Request& features = request.request();
   require(!features.model.empty() && features.choices >= 1);
-  require(features.prompt_bytes <= 4 * text.size());
+  require(features.prompt_bytes <= (ranks ? text.size() : 4) * text.size());  // the query counts with each document
+  require(features.largest_piece_tokens <= features.estimated_input_tokens);
+  if (kind == fleet::EndpointKind::kEngine && !request.beyond_engine().empty()) return 0;
 
   const std::string edited = request.body_for(kind, "up", obligations).joined();
   require(edited.size() == request.body_for(kind, "up", obligations).size());
   if (!oracle.unsure) {
-    const Json before = Json::parse(text);
+    Json before = Json::parse(text);
+    if (ranks && kind == fleet::EndpointKind::kEngine) before = with_texts(before);
     const Json after = Json::parse(edited);
     require(unedited_part(before) == unedited_part(after));
     require(after["model"] == "up");
-    if (kind == fleet::EndpointKind::kEngine) require(after["stream"] == true);
-    if (after.contains("stream") && after["stream"] == true) require(after["stream_options"]["include_usage"] == true);
-    if (obligations.no_storage) require(after["store"] == false);
-    if (obligations.output_cap != 0) {
+    if (kind == fleet::EndpointKind::kEngine && !ranks) require(after["stream"] == true);
+    if (!ranks && after.contains("stream") && after["stream"] == true) require(after["stream_options"]["include_usage"] == true);
+    if (obligations.no_storage && !ranks) require(after["store"] == false);
+    if (obligations.output_cap != 0 && !ranks) {
       bool bound = false;
       for (const char* name : {"max_tokens", "max_completion_tokens"})
         bound = bound || (after.contains(name) && after[name].is_number());

@@ -105,9 +105,10 @@ Capabilities read_capabilities(Section& section, Capabilities absent, Errors& er
       found.add(static_cast<Capability>(name - kNames.begin()));
     }
   }
-  if (node->kind == Node::Kind::kList && !found.has(Capability::kChat) && !found.has(Capability::kCompletions) &&
-      !found.has(Capability::kEmbeddings)) {
-    section.error("capabilities", "needs chat, completions or embeddings: nothing else could be asked");
+  constexpr Capabilities kAsksFor = {Capability::kChat, Capability::kCompletions, Capability::kEmbeddings,
+                                     Capability::kRerank};
+  if (node->kind == Node::Kind::kList && found.without(kAsksFor) == found) {
+    section.error("capabilities", "needs chat, completions, embeddings or rerank: nothing else could be asked");
   }
   return found;
 }
@@ -160,6 +161,20 @@ void read_residency(Section& section, EngineSettings& engine) {
     section.error("pin", "an engine that is loaded at the start stays so; leave it out, or write `load: demand`");
 }
 
+engine::Task read_task(Section& model, Capabilities capabilities) {
+  for (const auto& [capability, task] : {std::pair{Capability::kEmbeddings, engine::Task::kEmbed},
+                                         std::pair{Capability::kRerank, engine::Task::kRerank}}) {
+    if (!capabilities.has(capability)) continue;
+    if (capabilities != Capabilities{capability}) {
+      model.error("capabilities", fmt::format("an engine that makes {0} does nothing else; give it [{1}] alone",
+                                              task == engine::Task::kEmbed ? "embeddings" : "scores",
+                                              name_of(capability)));
+    }
+    return task;
+  }
+  return engine::Task::kGenerate;
+}
+
 void read_engine(Section& parent, const Node& node, const std::filesystem::path& folder, fleet::Endpoint& endpoint,
                  EndpointSettings& carried, Errors& errors) {
   static constexpr std::array<std::string_view, 2> kSandbox = {"on", "off"};
@@ -201,10 +216,7 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
     engine.model_file = taken(resolve_file(about.text("file", ""), folder), about, "file");
   }
   const Capabilities capabilities = read_capabilities(about, kEngineCapabilities, errors);
-  engine.embeddings = capabilities.has(Capability::kEmbeddings);
-  if (engine.embeddings && capabilities != Capabilities{Capability::kEmbeddings}) {
-    about.error("capabilities", "an engine that makes embeddings does nothing else; give it [embeddings] alone");
-  }
+  engine.task = read_task(about, capabilities);
   about.finish();
   engine.model_name = model.key;
   endpoint.models.push_back({.name = model.key,

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "carry/config/names.h"
@@ -41,23 +42,30 @@ fleet::Target read_target(std::string_view text, Position position, std::string_
           ModelIndex{static_cast<std::uint16_t>(model - endpoint->models.begin())}};
 }
 
-// Vectors of two models, or of two revisions of one, cannot be compared, and a store of them would be spoilt without a
-// sound.
+// Vectors or scores of two models, or of two revisions of one, cannot be compared, and a store of them would be spoilt
+// without a sound.
 std::string mix_of(const fleet::Fleet& fleet, const fleet::Model& model) {
-  const auto embeds = [&](fleet::Target target) {
-    return fleet.at(target).capabilities.has(inference::Capability::kEmbeddings);
+  struct Result {
+    inference::Capability capability;
+    std::string_view does, does_not, results;
   };
-  const auto first = std::ranges::find_if(model.targets, embeds);
-  if (first == model.targets.end()) return {};
-  for (const fleet::Target target : model.targets) {
-    const fleet::EndpointModel& one = fleet.at(*first);
-    const fleet::EndpointModel& other = fleet.at(target);
-    if (embeds(target) && one.upstream_name == other.upstream_name) continue;
-    return fmt::format(
-        "{}/{} makes embeddings with \"{}\", and {}/{} {}; one model's vectors cannot be compared with another's",
-        fleet.endpoints[first->endpoint.value].name, one.name, one.upstream_name,
-        fleet.endpoints[target.endpoint.value].name, other.name,
-        embeds(target) ? fmt::format("with \"{}\"", other.upstream_name) : "makes none");
+  static constexpr std::array<Result, 2> kResults = {
+      {{inference::Capability::kEmbeddings, "makes embeddings", "makes none", "vectors"},
+       {inference::Capability::kRerank, "ranks documents", "ranks none", "scores"}}};
+  for (const auto& [capability, does, does_not, results] : kResults) {
+    const auto makes = [&](fleet::Target target) { return fleet.at(target).capabilities.has(capability); };
+    const auto first = std::ranges::find_if(model.targets, makes);
+    if (first == model.targets.end()) continue;
+    for (const fleet::Target target : model.targets) {
+      const fleet::EndpointModel& one = fleet.at(*first);
+      const fleet::EndpointModel& other = fleet.at(target);
+      if (makes(target) && one.upstream_name == other.upstream_name) continue;
+      return fmt::format("{}/{} {} with \"{}\", and {}/{} {}; one model's {} cannot be compared with another's",
+                         fleet.endpoints[first->endpoint.value].name, one.name, does, one.upstream_name,
+                         fleet.endpoints[target.endpoint.value].name, other.name,
+                         makes(target) ? fmt::format("with \"{}\"", other.upstream_name) : std::string(does_not),
+                         results);
+    }
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "carry/engine/engine.h"
 #include "carry/net/proxy.h"
 #include "carry/net/tls.h"
 #include "carry/upstream/key_command.h"
@@ -55,7 +56,7 @@ struct EngineSettings {
   std::uint64_t memory_bytes = 0;  // 0: by model file and context, see engine/command.h
   Duration start_timeout = 300s;   // a large model from a slow disk
   Sandbox sandbox = Sandbox::kOn;
-  bool embeddings = false;             // it makes vectors and nothing else
+  engine::Task task = engine::Task::kGenerate;
   bool on_demand = false;              // loaded when a request needs it, not at the start
   bool pinned = false;                 // once loaded, never unloaded
   Duration unload_after = 300s;        // without requests

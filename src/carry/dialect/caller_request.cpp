@@ -55,7 +55,8 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.bound_elsewhere = (speaks_messages() && messages_->bound()) || (speaks_responses() && responses_->bound());
   const bool in_chat = from_caller_ == nullptr || from_caller_->not_carried().empty();
   // The engine counts the tokens of a Messages request itself; what it is told is what a chat completion can say.
-  const bool beyond_engine = speaks_ollama() && !ollama_->beyond_engine().empty();
+  const bool beyond_engine =
+      (speaks_ollama() && !ollama_->beyond_engine().empty()) || !chat_.beyond_engine().empty();
   if (in_chat && !beyond_engine) question.carried_by.add(EndpointKind::kEngine);
   if (in_chat && !counts()) question.carried_by.add(EndpointKind::kOpenAi);
   if (speaks_messages()) {
@@ -79,7 +80,7 @@ std::string_view CallerRequest::not_carried() const {
   constexpr std::string_view kNoCounting = "count_tokens: an OpenAI-compatible server has nothing that counts tokens";
   if (const Translation* translation = at_fault()) return translation->not_carried();
   if (speaks_ollama() && !ollama_->beyond_engine().empty()) return ollama_->beyond_engine();
-  return counts() ? kNoCounting : std::string_view();
+  return counts() ? kNoCounting : chat_.beyond_engine();
 }
 
 std::string_view CallerRequest::not_carried_parameter() const {
@@ -122,6 +123,8 @@ std::string_view CallerRequest::path_for(EndpointKind kind) const {
       return "/completions";
     case Surface::kOpenAiEmbeddings:
       return "/embeddings";
+    case Surface::kRerank:
+      return "/rerank";
     default:
       return "/chat/completions";
   }
@@ -134,6 +137,8 @@ std::string CallerRequest::dropped(EndpointKind kind) const {
     hints = ollama_->dropped(kind);
   } else if (from_caller_ != nullptr && !counts() && !(to_anthropic && speaks_messages())) {
     hints = from_caller_->dropped();
+  } else if (kind == EndpointKind::kEngine) {
+    hints = chat_.dropped_by_engine();
   }
   if (!to_anthropic || !wrote_anthropic_ || anthropic_->dropped().empty()) return hints;
   if (!hints.empty()) hints += ", ";

@@ -1,4 +1,5 @@
-// The OpenAI dialect: chat completions, completions and models. Towards OpenAI-compatible servers bytes pass unchanged
+// The OpenAI dialect: chat completions, completions, embeddings and models, and the requests to rank documents that
+// servers of it answer beside them. Towards OpenAI-compatible servers bytes pass unchanged
 // but for a closed list of edits, each spliced in place; answers pass unchanged but for `model` and a usage frame that
 // the caller did not ask for. docs/formats/openai.md lists the edits.
 #pragma once
@@ -46,12 +47,16 @@ class OpenAiRequest {
   std::string_view fault_parameter() const;
 
   /// The body for one target, as slices of the caller's body and of strings owned here (valid until the next call).
-  /// Edits towards kOpenAi: `model`; for streams `stream_options.include_usage: true`; `max_tokens`/
+  /// Edits towards kOpenAi (of requests to generate): `model`; for streams `stream_options.include_usage: true`; `max_tokens`/
   /// `max_completion_tokens` only under obligations.output_cap; `store: false` only under no_storage.
   /// Towards kEngine also `stream: true`, and for a last message of role assistant `continue_final_message: true` and
-  /// `add_generation_prompt: false`.
+  /// `add_generation_prompt: false`; documents to rank that are objects become their texts.
   const json::SlicedBody& body_for(fleet::EndpointKind kind, std::string_view upstream_model,
                                    const placement::Obligations& obligations);
+  /// What the engine cannot be told, as a sentence; mostly empty.
+  std::string_view beyond_engine() const;
+  /// The hints that the engine is not told, "return_documents"; mostly empty.
+  std::string_view dropped_by_engine() const;
 
  private:
   struct Impl;

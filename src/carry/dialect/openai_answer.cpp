@@ -15,14 +15,15 @@ namespace {
 
 constexpr std::size_t kMaxMessageBytes = 1024;  // of an endpoint's error sentence
 
-enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings, kData };
+enum class Field : std::uint8_t { kOther, kModel, kChoices, kUsage, kError, kTimings, kData, kResults };
 
-constexpr json::NameTable<Field, 6> kFields{{{{"model", Field::kModel},
+constexpr json::NameTable<Field, 7> kFields{{{{"model", Field::kModel},
                                               {"choices", Field::kChoices},
                                               {"usage", Field::kUsage},
                                               {"error", Field::kError},
                                               {"timings", Field::kTimings},
-                                              {"data", Field::kData}}}};
+                                              {"data", Field::kData},
+                                              {"results", Field::kResults}}}};
 
 enum class ChoiceField : std::uint8_t { kOther, kIndex, kDelta, kText, kLogprobs, kFinishReason };
 
@@ -45,13 +46,14 @@ constexpr json::NameTable<Matter, 9> kMatter{{{{"content", Matter::kText},
                                                {"tool_calls", Matter::kTool},
                                                {"function_call", Matter::kTool}}}};
 
-enum class Count : std::uint8_t { kOther, kInput, kOutput, kCached, kInputDetails, kOutputDetails };
+enum class Count : std::uint8_t { kOther, kInput, kOutput, kCached, kInputDetails, kOutputDetails, kTotal };
 
-constexpr json::NameTable<Count, 5> kCounts{{{{"prompt_tokens", Count::kInput},
+constexpr json::NameTable<Count, 6> kCounts{{{{"prompt_tokens", Count::kInput},
                                               {"completion_tokens", Count::kOutput},
                                               {"prompt_cache_hit_tokens", Count::kCached},
                                               {"prompt_tokens_details", Count::kInputDetails},
-                                              {"completion_tokens_details", Count::kOutputDetails}}}};
+                                              {"completion_tokens_details", Count::kOutputDetails},
+                                              {"total_tokens", Count::kTotal}}}};
 
 }  // namespace
 
@@ -79,6 +81,7 @@ struct OpenAiAnswer::Impl {
   unsigned seen = 0;  // fields that may stand once
   bool has_choices = false;
   bool has_vectors = false;  // embeddings: an array `data`
+  bool has_scores = false;   // ranked documents: an array `results`
   std::size_t choice_count = 0;
   std::size_t reasons = 0;
   bool has_usage = false;        // an object
@@ -186,11 +189,16 @@ Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
   impl.whole.clear();
   if (auto object = impl.read_object(body); !object) return std::unexpected(std::move(object.error()));
   const bool vectors = impl.surface == inference::Surface::kOpenAiEmbeddings;
-  if (!(vectors ? impl.has_vectors : impl.has_choices) && !impl.facts.error) {
-    return fail(ErrorCode::kUpstreamFailed,
-                fmt::format("the endpoint's answer has neither `{}` nor `error`", vectors ? "data" : "choices"));
+  const bool scores = impl.surface == inference::Surface::kRerank;
+  const bool has_answer = vectors ? impl.has_vectors : scores ? impl.has_scores : impl.has_choices;
+  if (!has_answer && !impl.facts.error) {
+    return fail(ErrorCode::kUpstreamFailed, fmt::format("the endpoint's answer has neither `{}` nor `error`",
+                                                        vectors  ? "data"
+                                                        : scores ? "results"
+                                                                 : "choices"));
   }
-  impl.facts.finish = vectors ? impl.has_vectors : impl.choice_count > 0 && impl.reasons == impl.choice_count;
+  const bool written = impl.choice_count > 0 && impl.reasons == impl.choice_count;
+  impl.facts.finish = vectors || scores ? has_answer : written;
   impl.splices.cut(body, impl.whole);
   return impl.facts;
 }
@@ -223,7 +231,7 @@ Result<void> OpenAiAnswer::Impl::read_object(std::string_view text) {
   splices.clear();
   facts = {};
   seen = 0;
-  has_choices = has_vectors = has_usage = of_one_choice = false;
+  has_choices = has_vectors = has_scores = has_usage = of_one_choice = false;
   counted = {};
   usage_member = {};
   before_usage = behind_usage = 0;
@@ -300,6 +308,10 @@ bool OpenAiAnswer::Impl::read_member(const json::Member& member) {
       break;
     case Field::kData:
       has_vectors = kind == json::Kind::kArray;
+      read = walk.skip();
+      break;
+    case Field::kResults:
+      has_scores = kind == json::Kind::kArray;
       read = walk.skip();
       break;
     case Field::kTimings:
@@ -403,7 +415,9 @@ bool OpenAiAnswer::Impl::read_matter(bool& found) {
 
 bool OpenAiAnswer::Impl::read_usage() {
   has_usage = true;
-  return walk.object([this](const json::Member& member) {
+  constexpr std::uint64_t kUnsaid = ~std::uint64_t{0};
+  std::uint64_t total = kUnsaid;
+  const bool read = walk.object([&](const json::Member& member) {
     switch (kCounts.find(member.name, Count::kOther)) {
       case Count::kInput:
         return read_count(counted.input_tokens, true);
@@ -415,11 +429,19 @@ bool OpenAiAnswer::Impl::read_usage() {
         return read_details("cached_tokens", counted.cached_input_tokens);
       case Count::kOutputDetails:
         return read_details("reasoning_tokens", counted.reasoning_tokens);
+      case Count::kTotal:
+        return read_count(total, false);
       case Count::kOther:
         break;
     }
     return walk.skip();
   });
+  // Jina and vLLM say the total alone; nothing is generated, so all of it is input.
+  if (surface == inference::Surface::kRerank && !counted.reported && total != kUnsaid) {
+    counted.reported = true;
+    counted.input_tokens = total;
+  }
+  return read;
 }
 
 bool OpenAiAnswer::Impl::read_details(std::string_view name, std::uint64_t& count) {

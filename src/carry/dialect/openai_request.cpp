@@ -23,6 +23,7 @@ struct OpenAiRequest::Impl {
   void cap_output(std::uint32_t cap);
   void cap_value(const Value& value, std::uint32_t cap);
   void forbid_storage();
+  void write_documents_as_texts();
   void set_true(const Value& value) {
     if (value.kind != json::Kind::kTrue) splices.replace(value.span) += "true";
   }
@@ -52,12 +53,13 @@ const json::SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::s
   impl.splices.clear();
   impl.added.clear();
 
-  const bool generates = request.surface != inference::Surface::kOpenAiEmbeddings;
+  const bool generates = inference::generates(request.surface);
   const bool engine = kind == fleet::EndpointKind::kEngine && generates;
   if (engine) {
     impl.ask_for_stream();
     if (body.ends_with_assistant && !body.sets_prefill) impl.continue_last_message();
   }
+  if (kind == fleet::EndpointKind::kEngine) impl.write_documents_as_texts();
   if (engine || request.delivery == inference::Delivery::kStream) impl.ask_for_usage();
   if (obligations.output_cap != 0 && generates) impl.cap_output(obligations.output_cap);
   if (obligations.no_storage && generates) impl.forbid_storage();
@@ -72,6 +74,24 @@ const json::SlicedBody& OpenAiRequest::body_for(fleet::EndpointKind kind, std::s
   }
   impl.splices.cut(impl.text, impl.sliced);
   return impl.sliced;
+}
+
+std::string_view OpenAiRequest::beyond_engine() const {
+  return impl_->body.beyond_engine;
+}
+
+std::string_view OpenAiRequest::dropped_by_engine() const {
+  const RequestBody& body = impl_->body;
+  if (body.has_more_members) return body.wants_documents ? "documents.*, return_documents" : "documents.*";
+  return body.wants_documents ? "return_documents" : "";
+}
+
+// llama-server v0.5.0 takes an array of strings only.
+void OpenAiRequest::Impl::write_documents_as_texts() {
+  for (const RequestBody::Document& document : body.documents) {
+    splices.remove({document.object.begin, document.text.begin});
+    splices.remove({document.text.end, document.object.end});
+  }
 }
 
 void OpenAiRequest::Impl::ask_for_stream() {

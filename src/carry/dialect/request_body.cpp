@@ -72,7 +72,11 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
   n_value_ = n_cmpl_ = best_of_ = logprobs_ = top_logprobs_ = {};
   stream_options_empty = true;
   sets_prefill = ends_with_assistant = has_messages_ = has_prompt_ = false;
+  wants_documents = has_more_members = has_query_ = has_documents_ = false;
+  documents.clear();
+  beyond_engine.clear();
   prompts_ = 1;
+  largest_piece_ = query_bytes_ = documents_ = 0;
   fault_parameter_.clear();
   fault_.clear();
 
@@ -89,6 +93,7 @@ Result<void> RequestBody::read(inference::Surface surface, std::string_view body
 bool RequestBody::read_member(const json::Member& member) {
   const bool chat = surface_ == inference::Surface::kOpenAiChat;
   const Field field = kFields.find(member.name, Field::kOther);
+  if (surface_ == inference::Surface::kRerank) return read_rerank_member(member);
   if (surface_ == inference::Surface::kOpenAiEmbeddings) {
     if (field == Field::kModel) return read_model();
     return field == Field::kInput ? read_prompt() : walk_.skip();
@@ -150,7 +155,14 @@ void RequestBody::finish_features() {
   need(inference::need_of(surface_));
   if (!model.present()) blame("model", "you must provide a model parameter");
   if (chat && !has_messages_) blame("messages", missing("messages"));
-  if (!chat && !has_prompt_) blame(std::string(prompt_name()), missing(prompt_name()));
+  if (surface_ == inference::Surface::kRerank) {
+    if (!has_query_) blame("query", missing("query"));
+    if (!has_documents_) blame("documents", missing("documents"));
+    request_.prompt_bytes += query_bytes_ * documents_;  // each document is read with the query before it
+    largest_piece_ += query_bytes_;
+  } else if (!chat && !has_prompt_) {
+    blame(std::string(prompt_name()), missing(prompt_name()));
+  }
 
   if (stream.kind == json::Kind::kTrue) request_.delivery = inference::Delivery::kStream;
   request_.wants_usage_frame =
@@ -173,6 +185,7 @@ void RequestBody::finish_features() {
   if (logprobs_.kind == json::Kind::kTrue || top_logprobs_.number > 0) need(Capability::kLogprobs);
   if (store.kind == json::Kind::kTrue) need(Capability::kStorage);
   request_.estimated_input_tokens = inference::estimate_tokens(request_.prompt_bytes);
+  request_.largest_piece_tokens = inference::estimate_tokens(largest_piece_);
 }
 
 bool RequestBody::read_model() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "carry/json/text.h"
@@ -15,6 +16,9 @@ namespace thalweg::dialect {
 
 /// Choices of one request: `n` times the prompts.
 inline constexpr std::uint64_t kMaxChoices = 4096;
+
+/// Documents of one request to rank: what Cohere's API takes (2026-11). A document that is an object costs memory here.
+inline constexpr std::uint64_t kMaxDocuments = 10'000;
 
 /// A member's value, where it stands; kNone when it is absent.
 struct Value {
@@ -43,6 +47,15 @@ class RequestBody {
   Value store;
   bool sets_prefill = false;         // continue_final_message or add_generation_prompt is there
   bool ends_with_assistant = false;  // the last message is the assistant's, without tool calls
+  /// A document that is an object with a text.
+  struct Document {
+    json::Span object;
+    json::Span text;  // with its quotes
+  };
+  std::vector<Document> documents;
+  bool wants_documents = false;   // return_documents
+  bool has_more_members = false;  // a document says more than its text
+  std::string beyond_engine;      // what only some servers can rank, as a sentence; mostly empty
 
  private:
   bool read_member(const json::Member& member);
@@ -58,6 +71,11 @@ class RequestBody {
   bool read_prompt();
   bool read_prompts();
   bool read_token_list();
+  bool read_rerank_member(const json::Member& member);
+  bool read_query();
+  bool read_documents();
+  bool read_document(std::uint64_t index);
+  bool read_measured_text(std::uint64_t& bytes);
   bool read_tools();
   bool read_functions();
   bool read_response_format();
@@ -85,6 +103,11 @@ class RequestBody {
   bool has_messages_ = false;
   bool has_prompt_ = false;  // or `input`
   std::uint64_t prompts_ = 1;
+  std::uint64_t largest_piece_ = 0;  // bytes
+  bool has_query_ = false;
+  bool has_documents_ = false;
+  std::uint64_t query_bytes_ = 0;
+  std::uint64_t documents_ = 0;
   std::int64_t n_ = 1;
   Value n_value_;
   Value n_cmpl_;

@@ -174,11 +174,16 @@ bool RequestBody::read_prompt() {
 bool RequestBody::read_prompts() {
   std::uint64_t count = 0;
   json::Kind first = json::Kind::kNone;
+  const auto piece = [this](bool read, std::uint64_t before) {
+    largest_piece_ = std::max(largest_piece_, request_.prompt_bytes - before);
+    return read;
+  };
   const bool read = walk_.array([&] {
     const json::Kind kind = walk_.next();
+    const std::uint64_t before = request_.prompt_bytes;
     if (count++ == 0) first = kind;
-    if (kind == first && kind == json::Kind::kString) return count_text();
-    if (kind == first && kind == json::Kind::kArray) return read_token_list();
+    if (kind == first && kind == json::Kind::kString) return piece(count_text(), before);
+    if (kind == first && kind == json::Kind::kArray) return piece(read_token_list(), before);
     if (kind == first && kind == json::Kind::kNumber) {
       request_.prompt_bytes += kBytesOfToken;
       return walk_.skip();

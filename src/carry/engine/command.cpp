@@ -55,6 +55,19 @@ std::string forbidden_argument(const std::vector<std::string>& arguments) {
   return {};
 }
 
+namespace {
+
+void add_task(const Options& options, std::vector<std::string>& arguments) {
+  if (options.task == Task::kGenerate) return;
+  // An input is computed in one batch, so that a batch must hold a whole context. `--reranking` also chooses the pooling
+  // that gives a score.
+  const std::string tokens = std::to_string(options.context_tokens);
+  arguments.insert(arguments.end(), {options.task == Task::kEmbed ? "--embeddings" : "--reranking", "--batch-size",
+                                     tokens, "--ubatch-size", tokens});
+}
+
+}  // namespace
+
 Command command_of(const Options& options, const std::filesystem::path& folder, const std::filesystem::path& socket) {
   Command command;
   command.program = options.program;
@@ -87,6 +100,7 @@ Command command_of(const Options& options, const std::filesystem::path& folder, 
   };
   if (options.threads != 0)
     command.arguments.insert(command.arguments.end(), {"--threads", std::to_string(options.threads)});
+  add_task(options, command.arguments);
   command.arguments.insert(command.arguments.end(), options.arguments.begin(), options.arguments.end());
 
   for (const char* const name : kInherited) {

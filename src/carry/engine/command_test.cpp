@@ -50,6 +50,26 @@ TEST(Command, GivesEachSlotItsContextAndBoundsThePromptCache) {
   EXPECT_NE(std::ranges::find(large.arguments, "256"), large.arguments.end());
 }
 
+TEST(Command, StartsAServerForVectorsOrScoresWithBatchesOfAWholeContext) {
+  Options options;
+  options.program = "/opt/llama-server";
+  options.context_tokens = 2048;
+  options.arguments = {"--pooling", "mean"};
+  const auto tail_of = [&](Task task) {
+    options.task = task;
+    std::vector<std::string> arguments = command_of(options, "/p", "/p/s").arguments;
+    const auto metrics = std::ranges::find(arguments, "--metrics");
+    return std::vector<std::string>(metrics + 1, arguments.end());
+  };
+  const std::vector<std::string> batches = {"--batch-size", "2048", "--ubatch-size", "2048", "--pooling", "mean"};
+  EXPECT_EQ(tail_of(Task::kGenerate), (std::vector<std::string>{"--pooling", "mean"}));
+  for (const auto& [task, flag] : {std::pair{Task::kEmbed, "--embeddings"}, {Task::kRerank, "--reranking"}}) {
+    std::vector<std::string> wanted = batches;
+    wanted.insert(wanted.begin(), flag);
+    EXPECT_EQ(tail_of(task), wanted);
+  }
+}
+
 TEST(Command, AllowsTwiceTheWeightsACacheAndTwoGibibytesButNotMoreThanTheMachineHas) {
   // 100 MB of weights and 1,024 tokens: 200,000,000 + 1,024 * 131,072 + 2,147,483,648.
   EXPECT_EQ(default_memory(100'000'000, 1024), 2'481'701'376U);

@@ -18,6 +18,9 @@
 
 namespace thalweg::engine {
 
+/// What the model is for. A server for vectors or scores does nothing else.
+enum class Task : std::uint8_t { kGenerate, kEmbed, kRerank };
+
 struct Options {
   std::string name;  // of the endpoint, for logs
   std::filesystem::path program;
@@ -30,6 +33,7 @@ struct Options {
       0;  // that it may write on its own (RLIMIT_DATA; a mapped model does not count); 0: enough for the model
   Duration start_timeout = 300s;
   bool sandbox = true;
+  Task task = Task::kGenerate;
   std::vector<std::string> arguments;
   friend bool operator==(const Options&, const Options&) = default;
 };

@@ -18,13 +18,16 @@ struct KnownPath {
   http::Method method;
   Route route;
 };
-constexpr std::array<KnownPath, 19> kPaths = {{
+constexpr std::array<KnownPath, 22> kPaths = {{
     {"/v1/chat/completions", http::Method::kPost, Route::kChat},
     {"/v1/completions", http::Method::kPost, Route::kCompletions},
     {"/v1/responses", http::Method::kPost, Route::kResponses},
     {"/v1/messages", http::Method::kPost, Route::kMessages},
     {"/v1/messages/count_tokens", http::Method::kPost, Route::kCountTokens},
     {"/v1/embeddings", http::Method::kPost, Route::kEmbeddings},
+    {"/v1/rerank", http::Method::kPost, Route::kRerank},
+    {"/v2/rerank", http::Method::kPost, Route::kRerank},
+    {"/rerank", http::Method::kPost, Route::kRerank},
     {"/v1/models", http::Method::kGet, Route::kModels},
     {"/api/chat", http::Method::kPost, Route::kOllamaChat},
     {"/api/generate", http::Method::kPost, Route::kOllamaGenerate},
@@ -96,6 +99,8 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kAnthropicCountTokens;
     case Route::kEmbeddings:
       return inference::Surface::kOpenAiEmbeddings;
+    case Route::kRerank:
+      return inference::Surface::kRerank;
     case Route::kOllamaChat:
       return inference::Surface::kOllamaChat;
     case Route::kOllamaGenerate:

@@ -21,6 +21,7 @@ enum class Route : std::uint8_t {
   kMessages,          // POST /v1/messages
   kCountTokens,       // POST /v1/messages/count_tokens
   kEmbeddings,        // POST /v1/embeddings
+  kRerank,            // POST /v1/rerank, /v2/rerank, /rerank
   kModels,            // GET /v1/models
   kModel,             // GET /v1/models/{model}
   kOllamaChat,        // POST /api/chat

@@ -276,6 +276,7 @@ void Connection::run() {
     case Route::kMessages:
     case Route::kCountTokens:
     case Route::kEmbeddings:
+    case Route::kRerank:
     case Route::kOllamaChat:
     case Route::kOllamaGenerate:
     case Route::kOllamaEmbed:

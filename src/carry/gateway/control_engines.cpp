@@ -43,12 +43,8 @@ Result<std::shared_ptr<Control::Engine>> Control::prepare_engine(const fleet::En
   options.memory_bytes = wanted.memory_bytes;
   options.start_timeout = wanted.start_timeout;
   options.sandbox = wanted.sandbox == config::Sandbox::kOn;
-  if (wanted.embeddings) {
-    // An input is computed in one batch, so that a batch must hold a whole context.
-    const std::string tokens = std::to_string(wanted.context_tokens);
-    options.arguments = {"--embeddings", "--batch-size", tokens, "--ubatch-size", tokens};
-  }
-  options.arguments.insert(options.arguments.end(), wanted.arguments.begin(), wanted.arguments.end());
+  options.task = wanted.task;
+  options.arguments = wanted.arguments;
   const auto running = engines_.find(endpoint.name);
   if (running != engines_.end() && running->second->options == options) return running->second;
   auto fresh = std::make_shared<Engine>();

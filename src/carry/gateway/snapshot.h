@@ -21,8 +21,8 @@ namespace thalweg::gateway {
 
 /// gen_ai.operation.name in OpenTelemetry's words, and a word of ours where it has none; several surfaces ask for the
 /// same.
-inline constexpr std::array<std::string_view, 4> kOperations = {"chat", "text_completion", "embeddings",
-                                                                "count_tokens"};
+inline constexpr std::array<std::string_view, 5> kOperations = {"chat", "text_completion", "embeddings",
+                                                                "count_tokens", "rerank"};
 constexpr std::size_t operation_of(inference::Surface surface) {
   switch (surface) {
     case inference::Surface::kOpenAiCompletions:
@@ -34,6 +34,8 @@ constexpr std::size_t operation_of(inference::Surface surface) {
       return 2;
     case inference::Surface::kAnthropicCountTokens:
       return 3;
+    case inference::Surface::kRerank:
+      return 4;
     default:
       return 0;
   }

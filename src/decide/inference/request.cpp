@@ -8,14 +8,14 @@ std::string_view name_of(Surface surface) {
   static constexpr std::array<std::string_view, kSurfaceCount> kNames = {
       "openai-chat",      "openai-completions",     "anthropic-messages", "openai-embeddings",
       "openai-responses", "anthropic-count-tokens", "ollama-chat",        "ollama-generate",
-      "ollama-raw",       "ollama-embed",           "ollama-embeddings"};
+      "ollama-raw",       "ollama-embed",           "ollama-embeddings",  "rerank"};
   return kNames[static_cast<std::size_t>(surface)];
 }
 
 std::string_view name_of(Capability capability) {
   static constexpr std::array<std::string_view, kCapabilityCount> kNames = {
       "chat",  "completions", "tools", "json_schema",  "images", "audio",
-      "files", "logprobs",    "n",     "hosted_tools", "store",  "embeddings"};
+      "files", "logprobs",    "n",     "hosted_tools", "store",  "embeddings", "rerank"};
   return kNames[static_cast<std::size_t>(capability)];
 }
 

@@ -20,10 +20,12 @@ enum class Surface : std::uint8_t {
   kOllamaRaw,       // a prompt that goes as it is
   kOllamaEmbed,
   kOllamaEmbeddings,  // the older one, of one text
+  kRerank,            // documents in the order of how well they fit a query, as Jina and Cohere have it
 };
-inline constexpr std::size_t kSurfaceCount = 11;
+inline constexpr std::size_t kSurfaceCount = 12;
 /// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "openai-responses",
-/// "anthropic-count-tokens", "ollama-chat", "ollama-generate", "ollama-raw", "ollama-embed", "ollama-embeddings".
+/// "anthropic-count-tokens", "ollama-chat", "ollama-generate", "ollama-raw", "ollama-embed", "ollama-embeddings",
+/// "rerank".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
@@ -40,8 +42,9 @@ enum class Capability : std::uint8_t {
   kHostedTools,  // tools that the endpoint runs itself (web search and the like)
   kStorage,      // asks the endpoint to keep the answer (`store: true`)
   kEmbeddings,   // texts as vectors
+  kRerank,       // scores of documents against a query
 };
-inline constexpr std::size_t kCapabilityCount = 12;
+inline constexpr std::size_t kCapabilityCount = 13;
 /// "chat", "tools", "images"... as configuration and errors name them.
 std::string_view name_of(Capability capability);
 
@@ -55,9 +58,21 @@ constexpr Capability need_of(Surface surface) {
     case Surface::kOllamaEmbed:
     case Surface::kOllamaEmbeddings:
       return Capability::kEmbeddings;
+    case Surface::kRerank:
+      return Capability::kRerank;
     default:
       return Capability::kChat;
   }
+}
+
+/// Vectors and scores of different models cannot be compared: where one model makes them, no other may stand in for it.
+constexpr bool is_incomparable(Capability capability) {
+  return capability == Capability::kEmbeddings || capability == Capability::kRerank;
+}
+
+/// The answer is text that a model writes; else texts are measured: vectors, scores.
+constexpr bool generates(Surface surface) {
+  return !is_incomparable(need_of(surface));
 }
 
 /// A set of capabilities as bits.
@@ -110,6 +125,8 @@ struct Request {
   std::uint32_t max_output_tokens = 0;  // 0: the caller set none
   std::uint64_t prompt_bytes = 0;  // UTF-8 bytes of all prompt text: an upper bound of its tokens (BPE merges bytes)
   std::uint64_t estimated_input_tokens = 0;  // prompt_bytes / 4, rounded up: an estimate, see estimate_tokens
+  std::uint64_t largest_piece_tokens = 0;    // of texts that are computed apart, each in a context of its own: the
+                                             // largest one's estimate; 0: the prompt is one piece
 };
 
 /// Four bytes of UTF-8 text a token: the rule of thumb for English of OpenAI's tokenizer help page (2023); an estimate.

@@ -152,8 +152,7 @@ class Placer {
       }
     }
     const bool is_auto = question_.model == fleet::kAutoModel;
-    // Vectors of different models cannot be compared: their model is chosen by name.
-    if (is_auto && inference::need_of(question_.surface) == Capability::kEmbeddings) return false;
+    if (is_auto && inference::is_incomparable(inference::need_of(question_.surface))) return false;  // by name only
     const fleet::Model* model = is_auto ? nullptr : fleet_.find_model(question_.model);
     if (is_auto ? !may_use_any() : model == nullptr || !may_use(question_.model)) return false;
 
@@ -242,7 +241,9 @@ class Placer {
 
   bool may_fit(Target target) const {
     const std::uint64_t context = context_tokens_of(world_, target);
-    return context == 0 || question_.estimated_input_tokens <= context * kEstimateMargin;
+    const std::uint64_t piece =
+        question_.largest_piece_tokens != 0 ? question_.largest_piece_tokens : question_.estimated_input_tokens;
+    return context == 0 || piece <= context * kEstimateMargin;
   }
 
   /// For a target that could serve the question if nothing had happened.

@@ -15,7 +15,7 @@
 namespace thalweg::placement {
 
 /// Changes whenever the same Question and World may give another Decision.
-inline constexpr std::uint32_t kPlaceVersion = 4;
+inline constexpr std::uint32_t kPlaceVersion = 5;
 
 enum class Outcome : std::uint8_t { kRun, kWait, kDeny };
 std::string_view name_of(Outcome outcome);

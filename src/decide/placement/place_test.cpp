@@ -215,15 +215,30 @@ TEST_F(Place, DeniesAnUnknownModel) {
   }
 }
 
-TEST_F(Place, NeverChoosesAModelForEmbeddings) {
-  question_.surface = inference::Surface::kOpenAiEmbeddings;
-  question_.model = "auto";
-  for (auto& endpoint : fleet_.endpoints) {
-    for (auto& model : endpoint.models) model.capabilities.add(inference::Capability::kEmbeddings);
+TEST_F(Place, NeverChoosesAModelForEmbeddingsOrScores) {
+  for (const auto surface : {inference::Surface::kOpenAiEmbeddings, inference::Surface::kRerank}) {
+    question_.surface = surface;
+    question_.model = "auto";
+    for (auto& endpoint : fleet_.endpoints) {
+      for (auto& model : endpoint.models) model.capabilities.add(inference::need_of(surface));
+    }
+    EXPECT_EQ(denial(), ErrorCode::kModelNotFound);
+    question_.model = fleet_.models.front().name;
+    EXPECT_EQ(ask().outcome(), Outcome::kRun);
   }
-  EXPECT_EQ(denial(), ErrorCode::kModelNotFound);
+}
+
+TEST_F(Place, ComparesTheLargestOfSeveralTextsWithTheContext) {
   question_.model = fleet_.models.front().name;
-  EXPECT_EQ(ask().outcome(), Outcome::kRun);
+  const std::uint64_t context = fleet_.at(kLocal).context_tokens;
+  ASSERT_NE(context, 0U);
+  fleet_.models.front().targets = {kLocal};
+  question_.estimated_input_tokens = 100 * context;
+  EXPECT_EQ(denial(), ErrorCode::kContextExceeded);
+  question_.largest_piece_tokens = kEstimateMargin * context;
+  EXPECT_EQ(runs_at(), kLocal);
+  question_.largest_piece_tokens += 1;
+  EXPECT_EQ(denial(), ErrorCode::kContextExceeded);
 }
 
 TEST_F(Place, DeniesAModelThatTheKeyMayNotUseAsIfItWereUnknown) {

@@ -74,6 +74,7 @@ struct Question {
   std::string_view model;  // as asked for
   inference::Capabilities needs;
   std::uint64_t estimated_input_tokens = 0;
+  std::uint64_t largest_piece_tokens = 0;  // of several texts that need a context each; 0: the input is one
   std::uint32_t max_output_tokens = 0;                        // 0: none set
   std::uint32_t choices = 1;                                  // answers wanted at once
   fleet::EndpointKinds carried_by = fleet::kAnyEndpointKind;  // whose API can say all that the request says
@@ -94,6 +95,7 @@ struct Question {
     model = of.model;
     needs = of.needs;
     estimated_input_tokens = of.estimated_input_tokens;
+    largest_piece_tokens = of.largest_piece_tokens;
     max_output_tokens = of.max_output_tokens;
     choices = of.choices;
   }

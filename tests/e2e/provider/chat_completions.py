@@ -11,7 +11,7 @@ from provider.behaviour import Behaviour
 
 class ChatCompletions:
     """What the stand-in needs to know of OpenAI's API."""
-    paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+    paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank")
     own_headers = frozenset()  # beside those that any API needs
     request_id_field = "x-request-id"
     base = "/v1"  # of the configured url
@@ -118,7 +118,7 @@ class DatedAzure(Azure):
             raise checks.Fault(404, "Resource not found", None, "404")
         if path == "/openai/models":
             return "/v1/models"
-        found = re.fullmatch("/openai/deployments/([A-Za-z0-9_.-]+)(/chat/completions|/completions|/embeddings)", path)
+        found = re.fullmatch("/openai/deployments/([A-Za-z0-9_.-]+)(/chat/completions|/completions|/embeddings|/rerank)", path)
         if not found:
             raise checks.Fault(404, "Resource not found", None, "404")
         return "/v1" + found[2]

@@ -12,6 +12,7 @@ service_tier stop store stream stream_options temperature tool_choice tools top_
 COMPLETION_FIELDS = frozenset("""best_of echo frequency_penalty logit_bias logprobs max_tokens model n presence_penalty prompt seed stop stream
 stream_options suffix temperature top_p user""".split())
 EMBEDDING_FIELDS = frozenset("dimensions encoding_format input model user".split())
+RERANK_FIELDS = frozenset("documents max_tokens_per_doc model query return_documents top_n".split())  # Cohere's and Jina's together
 ROLES = frozenset(("developer", "system", "user", "assistant", "tool", "function"))
 PART_TYPES = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
 
@@ -56,8 +57,8 @@ def check_headers(headers: list[tuple[str, str]], closed: frozenset | None) -> N
 
 
 def check_body(request: dict, path: str, models: set[str], extra_fields: frozenset) -> None:
-    chat, embeddings = path == "/v1/chat/completions", path == "/v1/embeddings"
-    fields = (CHAT_FIELDS if chat else EMBEDDING_FIELDS if embeddings else COMPLETION_FIELDS) | extra_fields
+    chat, embeddings, rerank = (path == f"/v1/{name}" for name in ("chat/completions", "embeddings", "rerank"))
+    fields = (CHAT_FIELDS if chat else EMBEDDING_FIELDS if embeddings else RERANK_FIELDS if rerank else COMPLETION_FIELDS) | extra_fields
     if unknown := sorted(set(request) - fields):
         raise Fault(400, f"Unrecognized request argument supplied: {', '.join(unknown)}", unknown[0], "unknown_parameter")
     if request.get("model") not in models:
@@ -73,11 +74,23 @@ def check_body(request: dict, path: str, models: set[str], extra_fields: frozens
             raise Fault(400, "input must be a string or a non-empty array", "input")
         if request.get("encoding_format", "float") not in ("float", "base64"):
             raise Fault(400, "encoding_format must be float or base64", "encoding_format")
+    elif rerank:
+        _check_documents(request)
     elif chat:
         _check_messages(request.get("messages"))
         _check_tools(request.get("tools"))
     elif not isinstance(request.get("prompt"), (str, list)):
         raise Fault(400, "prompt must be a string or an array", "prompt")
+
+
+def _check_documents(request: dict) -> None:
+    if not isinstance(request.get("query"), str):
+        raise Fault(400, "query must be a string", "query")
+    documents = request.get("documents")
+    if not isinstance(documents, list) or not documents or not all(isinstance(document, (str, dict)) for document in documents):
+        raise Fault(400, "documents must be a non-empty array of strings or objects", "documents")
+    if not isinstance(request.get("top_n", 1), int) or request.get("top_n", 1) < 1:
+        raise Fault(400, "top_n must be a positive integer", "top_n")
 
 
 def _check_messages(messages) -> None:
