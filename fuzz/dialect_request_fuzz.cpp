@@ -142,7 +142,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(unedited_part(before) == unedited_part(after));
     require(after["model"] == "up");
     if (kind == fleet::EndpointKind::kEngine && !ranks) require(after["stream"] == true);
-    if (!ranks && after.contains("stream") && after["stream"] == true) require(after["stream_options"]["include_usage"] == true);
+    if (!ranks && after.contains("stream") && after["stream"] == true)
+      require(after["stream_options"]["include_usage"] == true);
     if (obligations.no_storage && !ranks) require(after["store"] == false);
     if (obligations.output_cap != 0 && !ranks) {
       bool bound = false;

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from provider import checks
+from provider import checks, other_apis
 from provider.behaviour import Behaviour
 from provider.chat_completions import Azure, ChatCompletions, DatedAzure
 from provider.messages import Messages
@@ -286,6 +286,8 @@ class StandIn:
             path = self.api.route(head.target)
             if head.method == "GET" and path.split("?")[0].startswith("/v1/models"):
                 return await self._answer_models(connection, record, path.split("?")[0].removeprefix("/v1/models").lstrip("/"))
+            if other := other_apis.find(head.method, path):
+                return await self._answer_other(connection, head, record, other)
             if path not in self.api.paths:
                 raise checks.Fault(404, f"Invalid URL ({head.method} {path})")
             if head.method != "POST":
@@ -301,6 +303,16 @@ class StandIn:
         if not behaviour.tool_calls and behaviour.text is None and (call := self.api.forced_call(request)):
             behaviour = dataclasses.replace(behaviour, tool_calls=(call,))
         await self._misbehave(connection, record, request, behaviour)
+
+    async def _answer_other(self, connection: Connection, head: Head, record: Record, answer) -> None:
+        """Of an API that the gateway does not read; behaviours that need not know its frames do as ever."""
+        content_type, data = answer(head, record.body)
+        with self._changed:
+            behaviour = self._queue.popleft() if self._queue else self._default
+        if behaviour.drop or behaviour.stall == "head" or behaviour.raw or behaviour.status != 200:
+            return await self._misbehave(connection, record, {}, behaviour)
+        self._note(record=record, behaviour=behaviour)
+        await self._whole(connection, record, behaviour, 200, data, content_type)
 
     async def _answer_models(self, connection: Connection, record: Record, name: str) -> None:
         behaviour = self._models_behaviour
@@ -340,10 +352,11 @@ class StandIn:
             fields.append(("Connection", "close"))
         return fields
 
-    async def _whole(self, connection: Connection, record: Record, behaviour: Behaviour, status: int, document: dict) -> None:
-        data = json.dumps(document, ensure_ascii=False).encode()
+    async def _whole(self, connection: Connection, record: Record, behaviour: Behaviour, status: int, document: dict | bytes,
+                     content_type: str = "application/json") -> None:
+        data = document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode()
         framing = behaviour.framing or "length"
-        fields = self._fields(record, behaviour, "application/json", framing)
+        fields = self._fields(record, behaviour, content_type, framing)
         if framing == "length":
             fields.append(("Content-Length", str(len(data) + behaviour.length_error)))
         self._note(record=record, status=status)

@@ -89,14 +89,14 @@ fleet::Timeouts read_timeouts(Section& parent, fleet::Timeouts timeouts, Errors&
 
 Capabilities read_capabilities(Section& section, Capabilities absent, Errors& errors) {
   static const auto kNames = [] {
-    std::array<std::string_view, inference::kCapabilityCount> names;
+    std::array<std::string_view, inference::kModelCapabilityCount> names;
     for (std::size_t i = 0; i < names.size(); ++i) names[i] = inference::name_of(static_cast<Capability>(i));
     return names;
   }();
   const Node* node = section.optional("capabilities");
   if (node == nullptr) return absent;
   Capabilities found;
-  for (const Section::Word& word : section.texts("capabilities", inference::kCapabilityCount)) {
+  for (const Section::Word& word : section.texts("capabilities", inference::kModelCapabilityCount)) {
     const auto name = std::ranges::find(kNames, std::string_view(word.text));
     if (name == kNames.end()) {
       errors.add(word.position, fmt::format("{}: there is no capability \"{}\"{}", section.path_of("capabilities"),
@@ -166,9 +166,9 @@ engine::Task read_task(Section& model, Capabilities capabilities) {
                                          std::pair{Capability::kRerank, engine::Task::kRerank}}) {
     if (!capabilities.has(capability)) continue;
     if (capabilities != Capabilities{capability}) {
-      model.error("capabilities", fmt::format("an engine that makes {0} does nothing else; give it [{1}] alone",
-                                              task == engine::Task::kEmbed ? "embeddings" : "scores",
-                                              name_of(capability)));
+      model.error("capabilities",
+                  fmt::format("an engine that makes {0} does nothing else; give it [{1}] alone",
+                              task == engine::Task::kEmbed ? "embeddings" : "scores", name_of(capability)));
     }
     return task;
   }

@@ -68,6 +68,7 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
     read_endpoints(top, folder, settings, errors);
     read_engines(top, settings, errors);
     read_models(top, settings, errors);
+    read_passthrough(top, settings, errors);
     read_keys(top, settings, errors);
     read_allowed(top, settings, errors);
     read_limits(top, settings, errors);

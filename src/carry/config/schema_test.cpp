@@ -62,7 +62,8 @@ class SchemaWalk {
         "azure": {"place": "here", "api": "azure", "url": "https://z.example", "client_certificate": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "key_command": {"run": ["true"]}, "timeouts": {}, "models": {"m": {}}}},
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
-      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {}})");
+      "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "passthrough": {"files": {"endpoints": ["remote"], "paths": ["/v1/files"]}},
+      "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {}})");
   }
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
@@ -133,9 +134,9 @@ class SchemaWalk {
 TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
-  // Top, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model of each,
-  // timeouts four times, a client certificate and a key command three times, engines, key, limits, log.
-  EXPECT_EQ(walk.maps, 27U);
+  // Top, passthrough, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model
+  // of each, timeouts four times, a client certificate and a key command three times, engines, key, limits, log.
+  EXPECT_EQ(walk.maps, 28U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
   // output of one; connections, streams.
   EXPECT_EQ(walk.ranges, 19U);
@@ -147,6 +148,11 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   EXPECT_EQ(most("/properties/endpoints/maxProperties"), fleet::kMaxEndpoints);
   EXPECT_EQ(most("/properties/models/maxProperties"), kMaxModels);
   EXPECT_EQ(most("/properties/models/additionalProperties/maxItems"), fleet::kMaxTargetsPerModel);
+  EXPECT_EQ(most("/properties/passthrough/maxProperties"), kMaxPassages);
+  const std::string passage = "/properties/passthrough/additionalProperties/properties/";
+  EXPECT_EQ(most((passage + "endpoints/maxItems").c_str()), fleet::kMaxTargetsPerModel);
+  EXPECT_EQ(most((passage + "paths/maxItems").c_str()), kMaxPassagePaths);
+  EXPECT_EQ(most((passage + "methods/maxItems").c_str()), kPassageMethods.size());
   EXPECT_EQ(most("/properties/keys/maxItems"), policy::kMaxKeys);
   EXPECT_EQ(most("/properties/keys/items/properties/models/maxItems"), kMaxModels);
   EXPECT_EQ(most("/properties/allow_hosts/maxItems"), kMaxAllowed);
@@ -160,7 +166,7 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
 TEST(Schema, NamesTheLoadersCapabilitiesAndDefaults) {
   const Json& items = schema_json()["$defs"]["capabilities"]["items"]["enum"];
   std::vector<std::string> known;
-  for (std::size_t i = 0; i < inference::kCapabilityCount; ++i)
+  for (std::size_t i = 0; i < inference::kModelCapabilityCount; ++i)
     known.emplace_back(inference::name_of(static_cast<Capability>(i)));
   EXPECT_EQ(items.get<std::vector<std::string>>(), known);
 

@@ -34,6 +34,8 @@ void read_forwarded(document::Section& endpoint, RemoteSettings& remote, documen
 void read_engines(document::Section& top, Settings& settings, document::Errors& errors);
 /// `models:` into fleet.models; absent, every endpoint's model under its own name.
 void read_models(document::Section& top, Settings& settings, document::Errors& errors);
+/// `passthrough:` into passages, and a model for each into fleet.
+void read_passthrough(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.
 void read_keys(document::Section& top, Settings& settings, document::Errors& errors);
 /// A certificate and its key under `key`; empty where it is absent or cannot be used.

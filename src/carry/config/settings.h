@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "carry/config/passthrough.h"
 #include "carry/engine/engine.h"
 #include "carry/net/proxy.h"
 #include "carry/net/tls.h"
@@ -119,6 +120,7 @@ struct Settings {
   std::uint32_t shards = 0;             // 0: half the cores, at least 1
   fleet::Fleet fleet;                   // sealed; number 0 (whoever publishes it numbers it)
   policy::Policy policy;                // sealed
+  Passages passages;                    // what goes through as it is
   net::Proxy proxy;                     // for endpoints beyond this machine that have none of their own
   std::vector<std::string> no_proxy;    // hosts that are reached without it
   std::vector<EndpointSettings> endpoints;

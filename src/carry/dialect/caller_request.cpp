@@ -55,8 +55,7 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.bound_elsewhere = (speaks_messages() && messages_->bound()) || (speaks_responses() && responses_->bound());
   const bool in_chat = from_caller_ == nullptr || from_caller_->not_carried().empty();
   // The engine counts the tokens of a Messages request itself; what it is told is what a chat completion can say.
-  const bool beyond_engine =
-      (speaks_ollama() && !ollama_->beyond_engine().empty()) || !chat_.beyond_engine().empty();
+  const bool beyond_engine = (speaks_ollama() && !ollama_->beyond_engine().empty()) || !chat_.beyond_engine().empty();
   if (in_chat && !beyond_engine) question.carried_by.add(EndpointKind::kEngine);
   if (in_chat && !counts()) question.carried_by.add(EndpointKind::kOpenAi);
   if (speaks_messages()) {

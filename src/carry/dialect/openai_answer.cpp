@@ -192,10 +192,10 @@ Result<inference::FrameFacts> OpenAiAnswer::read_whole(std::string_view body) {
   const bool scores = impl.surface == inference::Surface::kRerank;
   const bool has_answer = vectors ? impl.has_vectors : scores ? impl.has_scores : impl.has_choices;
   if (!has_answer && !impl.facts.error) {
-    return fail(ErrorCode::kUpstreamFailed, fmt::format("the endpoint's answer has neither `{}` nor `error`",
-                                                        vectors  ? "data"
-                                                        : scores ? "results"
-                                                                 : "choices"));
+    return fail(ErrorCode::kUpstreamFailed,
+                fmt::format("the endpoint's answer has neither `{}` nor `error`", vectors  ? "data"
+                                                                                  : scores ? "results"
+                                                                                           : "choices"));
   }
   const bool written = impl.choice_count > 0 && impl.reasons == impl.choice_count;
   impl.facts.finish = vectors || scores ? has_answer : written;

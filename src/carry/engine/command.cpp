@@ -59,8 +59,8 @@ namespace {
 
 void add_task(const Options& options, std::vector<std::string>& arguments) {
   if (options.task == Task::kGenerate) return;
-  // An input is computed in one batch, so that a batch must hold a whole context. `--reranking` also chooses the pooling
-  // that gives a score.
+  // An input is computed in one batch, so that a batch must hold a whole context. `--reranking` also chooses the
+  // pooling that gives a score.
   const std::string tokens = std::to_string(options.context_tokens);
   arguments.insert(arguments.end(), {options.task == Task::kEmbed ? "--embeddings" : "--reranking", "--batch-size",
                                      tokens, "--ubatch-size", tokens});

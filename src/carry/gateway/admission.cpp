@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <optional>
 
 #include "base/hash.h"
@@ -42,7 +43,7 @@ constexpr std::array<KnownPath, 22> kPaths = {{
     {"/readyz", http::Method::kGet, Route::kReady},
     {"/metrics", http::Method::kGet, Route::kMetrics},
 }};
-constexpr std::string_view kModelPrefix = "/v1/models/";
+static_assert(std::ranges::equal(kPaths, config::kOwnPaths, {}, &KnownPath::path));
 // What Ollama does with its store of models.
 constexpr std::array<std::string_view, 5> kStorePaths = {"/api/pull", "/api/push", "/api/create", "/api/copy",
                                                          "/api/delete"};
@@ -52,6 +53,27 @@ Result<Route> if_allowed(const http::RequestHead& head, http::Method wanted, Rou
   if (head.method == http::Method::kOptions) return Route::kPreflight;
   return fail(ErrorCode::kMethodNotAllowed,
               fmt::format("{} takes {}, not {}", head.path, http::name_of(wanted), http::name_of(head.method)));
+}
+
+// In words: "GET, POST".
+std::string names_of(const std::vector<http::Method>& methods) {
+  std::string names;
+  for (const http::Method method : methods) fmt::format_to(std::back_inserter(names), "{}, ", http::name_of(method));
+  names.resize(names.size() - 2);
+  return names;
+}
+
+Result<Route> if_passes(const http::RequestHead& head, const config::Passage& passage) {
+  if (const std::string_view fault = config::fault_of_path(head.path); !fault.empty()) {
+    return fail(ErrorCode::kInvalidRequest,
+                fmt::format("the path {} {}, and goes through only where it can mean nothing else",
+                            head.path.substr(0, kMaxQuoted), fault));
+  }
+  if (std::ranges::find(passage.methods, head.method) != passage.methods.end()) return Route::kPassthrough;
+  if (head.method == http::Method::kOptions) return Route::kPreflight;
+  return fail(ErrorCode::kMethodNotAllowed,
+              fmt::format("{} takes {}, not {}; passthrough.{}.methods lists them", head.path.substr(0, kMaxQuoted),
+                          names_of(passage.methods), http::name_of(head.method), passage.model));
 }
 
 // The host of "name", "name:port", "[v6]" or "[v6]:port".
@@ -68,13 +90,14 @@ bool is_loopback_name(std::string_view host) {
 
 }  // namespace
 
-Result<Route> find_route(const http::RequestHead& head) {
+Result<Route> find_route(const http::RequestHead& head, const config::Passages& passages) {
   for (const KnownPath& known : kPaths) {
     if (head.path == known.path) return if_allowed(head, known.method, known.route);
   }
-  if (head.path.starts_with(kModelPrefix) && head.path.size() > kModelPrefix.size()) {
+  if (head.path.starts_with(config::kOwnPrefix) && head.path.size() > config::kOwnPrefix.size()) {
     return if_allowed(head, http::Method::kGet, Route::kModel);
   }
+  if (const config::Passage* passage = passages.find(head.path)) return if_passes(head, *passage);
   std::array<std::string_view, kPaths.size()> names;
   std::ranges::transform(kPaths, names.begin(), &KnownPath::path);
   std::string hint = suggestion(head.path, names);
@@ -99,6 +122,8 @@ std::optional<inference::Surface> surface_of(Route route) {
       return inference::Surface::kAnthropicCountTokens;
     case Route::kEmbeddings:
       return inference::Surface::kOpenAiEmbeddings;
+    case Route::kPassthrough:
+      return inference::Surface::kPassthrough;
     case Route::kRerank:
       return inference::Surface::kRerank;
     case Route::kOllamaChat:
@@ -118,7 +143,8 @@ bool is_open(Route route) {
   return route == Route::kHealth || route == Route::kReady || route == Route::kPreflight || route == Route::kOllamaRuns;
 }
 
-std::string_view allowed_methods(std::string_view path) {
+std::string allowed_methods(std::string_view path, const config::Passages& passages) {
+  if (const config::Passage* passage = passages.find(path)) return names_of(passage->methods) + ", OPTIONS";
   for (const KnownPath& known : kPaths) {
     if (path == known.path && known.method == http::Method::kPost) return "POST, OPTIONS";
   }

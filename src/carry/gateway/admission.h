@@ -22,6 +22,7 @@ enum class Route : std::uint8_t {
   kCountTokens,       // POST /v1/messages/count_tokens
   kEmbeddings,        // POST /v1/embeddings
   kRerank,            // POST /v1/rerank, /v2/rerank, /rerank
+  kPassthrough,       // what the configuration lets through
   kModels,            // GET /v1/models
   kModel,             // GET /v1/models/{model}
   kOllamaChat,        // POST /api/chat
@@ -39,8 +40,9 @@ enum class Route : std::uint8_t {
   kPreflight,         // OPTIONS of a listed origin
 };
 
-/// The route of a head. kNotFound and kMethodNotAllowed name what would work.
-Result<Route> find_route(const http::RequestHead& head);
+/// The route of a head. kNotFound and kMethodNotAllowed name what would work; kInvalidRequest for a path that goes
+/// through and is not plain.
+Result<Route> find_route(const http::RequestHead& head, const config::Passages& passages);
 
 /// What is spoken at routes that run a model; none elsewhere.
 std::optional<inference::Surface> surface_of(Route route);
@@ -48,7 +50,7 @@ std::optional<inference::Surface> surface_of(Route route);
 bool is_open(Route route);
 
 /// What a path that exists takes, for the Allow field of a 405.
-std::string_view allowed_methods(std::string_view path);
+std::string allowed_methods(std::string_view path, const config::Passages& passages);
 
 /// The Host must be a loopback name or listed; an Origin must be listed. kForbidden otherwise: a page in a browser can
 /// make requests to loopback, and DNS can be made to point any name there.

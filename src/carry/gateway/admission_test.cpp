@@ -17,17 +17,17 @@ http::RequestHead head_of(http::Method method, std::string_view path, std::strin
 }
 
 TEST(Admission, FindsEveryRouteByMethodAndPath) {
-  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/chat/completions")).value(), Route::kChat);
-  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/completions")).value(), Route::kCompletions);
-  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/messages")).value(), Route::kMessages);
-  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models")).value(), Route::kModels);
-  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/v1/models")).value(), Route::kModels);
-  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models/a/b")).value(), Route::kModel);
-  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/metrics")).value(), Route::kMetrics);
-  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/chat")).value(), Route::kOllamaChat);
-  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/show")).value(), Route::kOllamaShow);
-  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/api/tags")).value(), Route::kOllamaTags);
-  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/")).value(), Route::kOllamaRuns);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/chat/completions"), {}).value(), Route::kChat);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/completions"), {}).value(), Route::kCompletions);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/v1/messages"), {}).value(), Route::kMessages);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models"), {}).value(), Route::kModels);
+  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/v1/models"), {}).value(), Route::kModels);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/v1/models/a/b"), {}).value(), Route::kModel);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/metrics"), {}).value(), Route::kMetrics);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/chat"), {}).value(), Route::kOllamaChat);
+  EXPECT_EQ(find_route(head_of(http::Method::kPost, "/api/show"), {}).value(), Route::kOllamaShow);
+  EXPECT_EQ(find_route(head_of(http::Method::kGet, "/api/tags"), {}).value(), Route::kOllamaTags);
+  EXPECT_EQ(find_route(head_of(http::Method::kHead, "/"), {}).value(), Route::kOllamaRuns);
 }
 
 TEST(Admission, OpensToAllWhatTellsNothing) {
@@ -40,13 +40,33 @@ TEST(Admission, OpensToAllWhatTellsNothing) {
 }
 
 TEST(Admission, SaysWhichMethodWorksAndWhichPathWasMeant) {
-  const auto method = find_route(head_of(http::Method::kGet, "/v1/chat/completions"));
+  const auto method = find_route(head_of(http::Method::kGet, "/v1/chat/completions"), {});
   ASSERT_FALSE(method);
   EXPECT_EQ(method.error().code, ErrorCode::kMethodNotAllowed);
   EXPECT_NE(method.error().message.find("POST"), std::string::npos);
-  const auto path = find_route(head_of(http::Method::kPost, "/v1/chat/completion"));
+  const auto path = find_route(head_of(http::Method::kPost, "/v1/chat/completion"), {});
   ASSERT_FALSE(path);
   EXPECT_NE(path.error().message.find("/v1/chat/completions"), std::string::npos);
+}
+
+TEST(Admission, LetsThroughPlainPathsByTheirMethods) {
+  config::Passages passages;
+  passages.add({"files", {http::Method::kGet, http::Method::kDelete}}, {"/v1/files/*"});
+  const auto found = [&](http::Method method, std::string_view path) {
+    return find_route(head_of(method, path), passages);
+  };
+  EXPECT_EQ(found(http::Method::kGet, "/v1/files/a").value(), Route::kPassthrough);
+  EXPECT_EQ(found(http::Method::kDelete, "/v1/files/a/b").value(), Route::kPassthrough);
+  EXPECT_EQ(found(http::Method::kOptions, "/v1/files/a").value(), Route::kPreflight);
+  for (const auto method : {http::Method::kPost, http::Method::kHead, http::Method::kOther})
+    EXPECT_EQ(found(method, "/v1/files/a").error().code, ErrorCode::kMethodNotAllowed);
+  EXPECT_EQ(allowed_methods("/v1/files/a", passages), "GET, DELETE, OPTIONS");
+  EXPECT_EQ(found(http::Method::kGet, "/v1/files").error().code, ErrorCode::kNotFound);
+  for (const char* path : {"/v1/files/../models", "/v1/files/%2e%2e/models", "/v1/files//a", "/v1/files/",
+                           "/v1/files/a%2Fb", "/v1/files/;a", "/v1/files/."}) {
+    EXPECT_EQ(found(http::Method::kGet, path).error().code, ErrorCode::kInvalidRequest) << path;
+  }
+  EXPECT_FALSE(is_open(Route::kPassthrough));
 }
 
 TEST(Admission, ServesLoopbackNamesAndListedHostsOnly) {

@@ -22,6 +22,11 @@ constexpr std::size_t kKeptUnsent = 4 * 1024;  // of a connection's memory for u
 // A body may come this many time-outs' lengths long in all, however steadily it trickles.
 constexpr int kBodyTimeoutsInAll = 10;
 
+// What a page may ask by: our own paths take these two.
+std::string allowed_in_pages(std::string_view path, const config::Passages& passages) {
+  return passages.find(path) == nullptr ? "GET, POST, OPTIONS" : allowed_methods(path, passages);
+}
+
 }  // namespace
 
 Connection::Connection(Worker& worker)
@@ -214,7 +219,7 @@ void Connection::head_done() {
     refuse(error, true);
   };
   if (const auto origin = check_origin(head, settings); !origin) return stop(origin.error());
-  const auto route = find_route(head);
+  const auto route = find_route(head, settings.passages);
   if (!route) return stop(route.error());
   route_ = *route;
   if (!is_open(route_)) {
@@ -224,7 +229,10 @@ void Connection::head_done() {
   }
   if (surface_of(route_)) {
     if (worker_.draining) return stop({ErrorCode::kDraining, "the gateway is shutting down; try again", {}});
-    if (!head.has_body) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
+    const bool passes = route_ == Route::kPassthrough;
+    if (!head.has_body && !passes) return stop({ErrorCode::kInvalidRequest, "the request has no body", {}});
+    if (head.has_body && passes && head.method == http::Method::kGet)
+      return stop({ErrorCode::kInvalidRequest, "a GET takes no body", {}});
     if (!worker_.log_has_room()) {
       return stop({ErrorCode::kOverloaded, "the access log cannot keep up; try again shortly", {}});
     }
@@ -277,6 +285,7 @@ void Connection::run() {
     case Route::kCountTokens:
     case Route::kEmbeddings:
     case Route::kRerank:
+    case Route::kPassthrough:
     case Route::kOllamaChat:
     case Route::kOllamaGenerate:
     case Route::kOllamaEmbed:
@@ -284,18 +293,22 @@ void Connection::run() {
       phase_ = Phase::kRunning;
       worker_.metrics.requests_started.add();
       if (!exchange_) exchange_ = std::make_unique<Exchange>(*this);
-      exchange_->begin(Arrival{.surface = *surface_of(route_),
-                               .body = reader_.body({buffer_.get(), filled_}),
-                               .subject = subject_,
-                               .snapshot = snapshot_,
-                               .at = arrived_,
-                               .at_instant = arrived_at_,
-                               .path = head.path,
-                               .anthropic = inference::speaks_messages(*surface_of(route_))
-                                                ? upstream::AnthropicFields{.version = head.field("anthropic-version"),
-                                                                            .betas = head.field("anthropic-beta")}
-                                                : upstream::AnthropicFields{},
-                               .fields = head.fields});
+      exchange_->begin(
+          Arrival{.surface = *surface_of(route_),
+                  .body = reader_.body({buffer_.get(), filled_}),
+                  .subject = subject_,
+                  .snapshot = snapshot_,
+                  .at = arrived_,
+                  .at_instant = arrived_at_,
+                  .method = head.method,
+                  .path = head.path,
+                  .query = head.query,
+                  .passage = route_ == Route::kPassthrough ? snapshot_->settings.passages.find(head.path) : nullptr,
+                  .anthropic = inference::speaks_messages(*surface_of(route_)) || route_ == Route::kPassthrough
+                                   ? upstream::AnthropicFields{.version = head.field("anthropic-version"),
+                                                               .betas = head.field("anthropic-beta")}
+                                   : upstream::AnthropicFields{},
+                  .fields = head.fields});
       if (phase_ == Phase::kRunning && worker_.draining) {
         exchange_->on_drain(std::max(Duration::zero(), worker_.drain_deadline - MonotonicClock::now()));
       }
@@ -332,8 +345,9 @@ void Connection::run() {
     case Route::kPreflight: {
       const std::string_view wanted = head.field("access-control-request-headers");
       answer_simple(204, {}, {}, keep_alive_,
-                    fmt::format("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: "
+                    fmt::format("Access-Control-Allow-Methods: {}\r\nAccess-Control-Allow-Headers: "
                                 "{}\r\nAccess-Control-Max-Age: 600\r\n",
+                                allowed_in_pages(head.path, snapshot_->settings.passages),
                                 wanted.empty() ? "authorization, content-type" : wanted.substr(0, kMaxAskedFields)));
       return;
     }
@@ -426,7 +440,7 @@ void Connection::answered(bool keep_alive) {
     close_after_flush_ = !keep_alive;
     return;
   }
-  if (cut_ && minor_version_ == 0) {  // with a reset: an ordinary end would look like the answer's
+  if (cut_ && unframed_) {  // with a reset: an ordinary end would look like the answer's
     close();
     return;
   }
@@ -467,19 +481,20 @@ void Connection::linger() {
   read();
 }
 
-// After an answer that broke off. Chunked framing without its last chunk tells the client; HTTP/1.0 has no framing to
-// break, there only a reset does.
-void Connection::cut() {
+// After an answer that broke off. Chunked framing without its last chunk tells the client, as does a length; HTTP/1.0
+// and an answer that its connection ends have no framing to break, there only a reset does.
+void Connection::cut(Framing framing) {
   uncount();
   if (phase_ == Phase::kClosed) return;
   cut_ = true;
-  if (minor_version_ == 0) {
+  unframed_ = minor_version_ == 0 || framing == Framing::kClose;
+  if (unframed_) {
     stream_.reset_on_close();
   }
   if (unsent() != 0) {
     phase_ = Phase::kFlushing;
     close_after_flush_ = true;
-  } else if (minor_version_ == 0) {
+  } else if (unframed_) {
     close();
   } else {
     stream_.shut_writing();

@@ -27,6 +27,9 @@ inline constexpr std::size_t kMaxShowBody = 64 * 1024;
 /// Answers up to this size are written at the end of the loop's turn.
 inline constexpr std::size_t kSentAtTurnsEnd = 32 * 1024;
 
+/// What tells the client where an answer ends; kClose: the end of the connection alone.
+enum class Framing : std::uint8_t { kLength, kChunked, kClose };
+
 /// "OK" for 200.
 std::string_view reason_phrase(std::uint16_t status);
 
@@ -49,8 +52,8 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::size_t unsent() const { return unsent_.size() - unsent_offset_; }
   /// The running request is answered; go on with the next, or close once all is sent.
   void answered(bool keep_alive);
-  /// Close without a well-formed end, so that the client sees that the answer is cut.
-  void cut();
+  /// Close without a well-formed end, so that the client sees that the answer of that framing is cut.
+  void cut(Framing framing);
   bool client_keeps_alive() const { return keep_alive_; }
   /// The Connection field of an answer, mostly none.
   std::string_view connection_field(bool keep_alive) const;
@@ -105,7 +108,8 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   Phase phase_ = Phase::kReading;
   bool head_known_ = false;
   bool in_process_ = false;
-  bool cut_ = false;  // the answer broke off
+  bool cut_ = false;       // the answer broke off
+  bool unframed_ = false;  // and only a reset can tell
   bool admitted_ = false;
   bool keep_alive_ = true;
   bool close_after_flush_ = false;

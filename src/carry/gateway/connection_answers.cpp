@@ -13,8 +13,14 @@ std::string_view reason_phrase(std::uint16_t status) {
   switch (status) {
     case 200:
       return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
     case 204:
       return "No Content";
+    case 206:
+      return "Partial Content";
     case 400:
       return "Bad Request";
     case 401:
@@ -25,6 +31,8 @@ std::string_view reason_phrase(std::uint16_t status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 409:
+      return "Conflict";
     case 408:
       return "Request Timeout";
     case 413:
@@ -92,7 +100,8 @@ void Connection::refuse(const Error& error, bool log) {
   if (error.code == ErrorCode::kOverloaded) worker_.metrics.overloaded.add();
   if (error.code == ErrorCode::kUnauthenticated) extra = "WWW-Authenticate: Bearer\r\n";
   if (error.code == ErrorCode::kMethodNotAllowed) {
-    extra = fmt::format("Allow: {}\r\n", allowed_methods(reader_.head({buffer_.get(), filled_}).path));
+    extra = fmt::format("Allow: {}\r\n",
+                        allowed_methods(reader_.head({buffer_.get(), filled_}).path, snapshot_->settings.passages));
   }
   if (log && worker_.log_has_room()) {
     const http::RequestHead* head = head_known_ ? &reader_.head({buffer_.get(), filled_}) : nullptr;

@@ -22,6 +22,11 @@ struct Known {
   const fleet::Conditions& conditions;
 };
 
+/// A model, not what stands for paths that go through.
+bool is_model(const fleet::Fleet& fleet, const fleet::Model& model) {
+  return !fleet.at(model.targets.front()).capabilities.has(inference::Capability::kPassthrough);
+}
+
 bool runs_engine(const Known& known, fleet::Target target) {
   const fleet::Health health = known.conditions.endpoints[target.endpoint.value].health;
   return known.snapshot.fleet().endpoints[target.endpoint.value].kind == fleet::EndpointKind::kEngine &&
@@ -61,7 +66,8 @@ void Connection::answer_models() {
   const Known known{*newest, *worker_.conditions()};
   std::vector<const fleet::Model*> models;
   for (const fleet::Model& model : newest->fleet().models) {
-    if (subject_.key == nullptr || subject_.key->may_use(model.name)) models.push_back(&model);
+    const bool may_use = subject_.key == nullptr || subject_.key->may_use(model.name);
+    if (may_use && is_model(newest->fleet(), model)) models.push_back(&model);
   }
   std::vector<std::string_view> names;
   for (const fleet::Model* model : models) names.push_back(model->name);

@@ -42,7 +42,9 @@ void Exchange::begin(const Arrival& arrival) {
   snapshot_ = arrival.snapshot;
   arrived_ = arrival.at;
   arrived_at_ = arrival.at_instant;
+  method_ = arrival.method;
   path_ = arrival.path;
+  passage_ = arrival.passage;
   bytes_in_ = arrival.body.size();
   bytes_out_ = 0;
   status_ = 0;
@@ -56,6 +58,7 @@ void Exchange::begin(const Arrival& arrival) {
   running_ = true;
   settled_ = head_sent_ = blocked_ = cut_ = failed_ = false;
   form_ = AnswerForm::kNone;
+  framing_ = Framing::kLength;
   denial_.clear();
   denial_parameter_ = {};
   anthropic_ = arrival.anthropic;
@@ -68,24 +71,27 @@ void Exchange::begin(const Arrival& arrival) {
   asked_under_ = arrival.snapshot;
   worker_.refill.on_request(worker_.common.retries);
 
-  question_.surface = arrival.surface;
-  const auto parsed = read_request(arrival);
-  streamed_ = parsed && caller_.request().delivery == inference::Delivery::kStream;
-  flight_ = flight::Flight(streamed_ ? inference::Delivery::kStream : inference::Delivery::kWhole);
+  question_.surface = words_ = arrival.surface;
+  const auto parsed = passage_ != nullptr ? begin_passage(arrival) : read_request(arrival);
+  streamed_ = passage_ != nullptr || (parsed && caller_.request().delivery == inference::Delivery::kStream);
+  flight_ =
+      flight::Flight(streamed_ ? inference::Delivery::kStream : inference::Delivery::kWhole,
+                     passage_ != nullptr && passing_.once ? flight::Repetition::kUnsafe : flight::Repetition::kSafe);
   if (!parsed) {
     error_ = parsed.error().code;
     failed_ = true;
     const bool later = parsed.error().code == ErrorCode::kOverloaded;
-    answer_at_once(
-        dialect::status_of(parsed.error().code), later ? kRetrySoon : "",
-        dialect::error_body(question_.surface, parsed.error(), caller_.fault_parameter(), question_.request.text()),
-        flight::Ending::kFailed);
+    answer_at_once(dialect::status_of(parsed.error().code), later ? kRetrySoon : "",
+                   dialect::error_body(words_, parsed.error(),
+                                       passage_ != nullptr ? std::string_view() : caller_.fault_parameter(),
+                                       question_.request.text()),
+                   flight::Ending::kFailed);
     return;
   }
   question_.utc = arrived_;
   question_.wait_limit = snapshot_->settings.limits.wait;
   question_.seed = mix64(question_.request.high, question_.request.low);
-  if (caller_.load() != dialect::OllamaRequest::Load::kNo) return answer_load();
+  if (passage_ == nullptr && caller_.load() != dialect::OllamaRequest::Load::kNo) return answer_load();
   feed({.kind = Event::Kind::kStart});
 }
 
@@ -153,11 +159,11 @@ void Exchange::perform(const Action& action) {
     case Action::Kind::kStartTimer: {
       Duration after = action.wait;
       if (action.timer == flight::Timer::kFirstToken) {
-        // A server that answers whole says nothing before its end.
+        // A server that answers whole says nothing before its end. Nor may one of which nothing is known.
         const bool whole = !streamed_ && endpoint().kind != fleet::EndpointKind::kEngine;
-        after = whole ? timeouts_.whole : timeouts_.first_token;
+        after = whole || passage_ != nullptr ? timeouts_.whole : timeouts_.first_token;
       }
-      if (action.timer == flight::Timer::kGap) after = timeouts_.gap;
+      if (action.timer == flight::Timer::kGap) after = passage_ != nullptr ? timeouts_.whole : timeouts_.gap;
       if (action.timer == flight::Timer::kTotal) return;  // begins with the first attempt: waiting has its own limit
       if (action.timer == flight::Timer::kClientWrite) after = snapshot_->settings.limits.write_timeout;
       worker_.shard.timers().start(timers_[static_cast<std::size_t>(action.timer)], after, *this,
@@ -262,8 +268,8 @@ void Exchange::ask() {
     decision_hash_ = decision.hash();
     if (decision.outcome() == placement::Outcome::kDeny) {
       denial_ = placement::denial_sentence(decision, question_, world);
-      if (decision.denial() == ErrorCode::kUnsupported && decision.rejects_as(placement::Rejection::kNotCarried) &&
-          !caller_.not_carried().empty()) {
+      if (passage_ == nullptr && decision.denial() == ErrorCode::kUnsupported &&
+          decision.rejects_as(placement::Rejection::kNotCarried) && !caller_.not_carried().empty()) {
         denial_ += fmt::format(" ({})", caller_.not_carried());
         denial_parameter_ = caller_.not_carried_parameter();
       }
@@ -315,12 +321,8 @@ void Exchange::wait_for_load(EndpointIndex endpoint, const Snapshot& newest) {
 }
 
 void Exchange::dispatch() {
-  const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
-  const fleet::EndpointKind kind = endpoint().kind;
   form_ = AnswerForm::kNone;
   dispatched_at_ = MonotonicClock::now();
-  if (const auto idle = caller_.keep_alive(); idle && kind == fleet::EndpointKind::kEngine)
-    worker_.common.keep(target_.endpoint, snapshot_->fleet().number, *idle);
   upstream_status_ = 0;
   retry_after_.clear();
   upstream_request_id_.clear();
@@ -328,12 +330,6 @@ void Exchange::dispatch() {
   lent_ = {};
   folded_bytes_ = 0;
   sse_.reset();
-  answer_.begin(question_.surface, kind, caller_.request(), model.name,
-                question_.request.text().substr(std::string_view("req_").size()),
-                std::chrono::floor<std::chrono::seconds>(arrived_.time_since_epoch()).count(), caller_.echo(),
-                caller_.namespaced());
-  const placement::Obligations obligations = permit_->obligations();
-  const json::SlicedBody& body = caller_.body_for(kind, model, obligations);
   if (!timers_[static_cast<std::size_t>(flight::Timer::kTotal)].running() && timeouts_.total != Duration::zero()) {
     worker_.shard.timers().start(timers_[static_cast<std::size_t>(flight::Timer::kTotal)], timeouts_.total, *this,
                                  static_cast<std::uint32_t>(flight::Timer::kTotal));
@@ -341,15 +337,7 @@ void Exchange::dispatch() {
   ++dispatched_;
   recorded_ = never_again_ = false;
   if (dispatched_ > 1) worker_.metrics.failovers.add();
-  std::string_view path = caller_.path_for(kind);
-  if (snapshot_->endpoints[target_.endpoint.value].destination.deployments) {
-    deployment_path_ = upstream::deployment_path(model.upstream_name, path);
-    path = deployment_path_;
-  }
-  auto attempt = upstream::dispatch(
-      std::move(*permit_),
-      upstream::Body(target_, obligations, path, body.slices(), body.size(), anthropic_, callers_fields_), worker_.door,
-      *this);
+  auto attempt = passage_ != nullptr ? send_passage() : send_request();
   permit_.reset();
   if (!attempt) {  // a stale permit: ask again on the newest snapshots; the endpoint has no part in it
     recorded_ = true;
@@ -357,6 +345,29 @@ void Exchange::dispatch() {
     return;
   }
   attempt_ = std::move(*attempt);
+}
+
+// Uses the permit up.
+Result<std::unique_ptr<upstream::Attempt>> Exchange::send_request() {
+  const fleet::EndpointModel& model = snapshot_->fleet().at(target_);
+  const fleet::EndpointKind kind = endpoint().kind;
+  if (const auto idle = caller_.keep_alive(); idle && kind == fleet::EndpointKind::kEngine)
+    worker_.common.keep(target_.endpoint, snapshot_->fleet().number, *idle);
+  answer_.begin(question_.surface, kind, caller_.request(), model.name,
+                question_.request.text().substr(std::string_view("req_").size()),
+                std::chrono::floor<std::chrono::seconds>(arrived_.time_since_epoch()).count(), caller_.echo(),
+                caller_.namespaced());
+  const placement::Obligations obligations = permit_->obligations();
+  const json::SlicedBody& body = caller_.body_for(kind, model, obligations);
+  std::string_view path = caller_.path_for(kind);
+  if (snapshot_->endpoints[target_.endpoint.value].destination.deployments) {
+    deployment_path_ = upstream::deployment_path(model.upstream_name, path);
+    path = deployment_path_;
+  }
+  return upstream::dispatch(
+      std::move(*permit_),
+      upstream::Body(target_, obligations, path, body.slices(), body.size(), anthropic_, callers_fields_), worker_.door,
+      *this);
 }
 
 void Exchange::on_client_progress() {

@@ -11,6 +11,7 @@
 #include "carry/dialect/caller_answer.h"
 #include "carry/dialect/caller_errors.h"
 #include "carry/dialect/caller_request.h"
+#include "carry/gateway/connection.h"
 #include "carry/gateway/worker.h"
 #include "carry/http/sse.h"
 #include "carry/upstream/dispatch.h"
@@ -33,7 +34,10 @@ struct Arrival {
   std::shared_ptr<const Snapshot> snapshot;
   UtcTime at;
   Instant at_instant;
+  http::Method method;
   std::string_view path;
+  std::string_view query;
+  const config::Passage* passage;  // the snapshot's; null: the body is read
   upstream::AnthropicFields anthropic;
   std::span<const http::Field> fields;  // of the caller's head; hold as the body does
 };
@@ -53,7 +57,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   bool running() const { return running_; }
 
  private:
-  enum class AnswerForm : std::uint8_t { kNone, kStream, kWhole, kRefusal };
+  enum class AnswerForm : std::uint8_t { kNone, kStream, kWhole, kRefusal, kPassed };
   static constexpr std::size_t kFrameSlots = flight::kMaxHeldFrames + 1;
 
   // upstream::AttemptSink
@@ -74,6 +78,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void wait_for_load(EndpointIndex endpoint, const Snapshot& newest);
   void leave_line();
   void dispatch();
+  Result<std::unique_ptr<upstream::Attempt>> send_request();
   void emit(std::uint8_t slot);
   void deliver_whole();
   void complete(bool mark_missing);
@@ -82,6 +87,16 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   void record_failed_attempt(flight::Failure failure);
   Error error_of(const flight::Action& action) const;
   Result<void> read_request(const Arrival& arrival);
+  Result<void> check_anthropic_fields() const;
+  // What goes through as it is: exchange_passthrough.cpp.
+  Result<void> begin_passage(const Arrival& arrival);
+  Result<std::unique_ptr<upstream::Attempt>> send_passage();
+  std::string_view passed_id(const http::ResponseHead& head) const;
+  void pass_head(const http::ResponseHead& head);
+  void pass_body(std::string_view bytes);
+  void end_passage();
+  void refuse_as_endpoint_did(std::string_view extra_fields);
+  std::string passed_stream_head();
   void answer_at_once(std::uint16_t status, std::string_view extra_fields, std::string_view body,
                       flight::Ending ending);
   void answer_load();
@@ -93,7 +108,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   std::string stream_head();
   void flush_batch(Last last = Last::kNo);
   void send_response(std::uint16_t status, std::string_view extra_fields, std::span<const std::string_view> body,
-                     std::size_t body_size);
+                     std::size_t body_size, std::string_view content_type = "application/json");
   void read_stream(std::string_view bytes);
   flight::Failure failure_of_error(std::string_view data) const;
   std::string_view whole_read() const { return lent_.empty() ? std::string_view(body_) : lent_; }
@@ -130,6 +145,7 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   bool cut_ = false;
 
   AnswerForm form_ = AnswerForm::kNone;
+  Framing framing_ = Framing::kLength;  // of the answer
   std::uint16_t upstream_status_ = 0;
   std::string retry_after_;
   std::string upstream_request_id_;
@@ -148,8 +164,17 @@ class Exchange final : private upstream::AttemptSink, private net::TimerOwner {
   Instant arrived_at_{};
   Instant dispatched_at_{};  // the running attempt
   Instant first_token_at_{};
-  Instant load_began_{};  // none was waited for: the least instant
+  Instant load_began_{};                                        // none was waited for: the least instant
+  inference::Surface words_ = inference::Surface::kOpenAiChat;  // whose errors the caller understands
+  http::Method method_ = http::Method::kPost;
   std::string_view path_;
+  const config::Passage* passage_ = nullptr;
+  upstream::Passing passing_;
+  std::string_view passed_path_;  // behind the endpoint's base
+  std::string_view passed_body_;
+  std::string passed_fields_;  // of the endpoint's answer
+  std::string passed_type_;    // of its refusal
+  std::optional<std::uint64_t> passed_length_;
   upstream::AnthropicFields anthropic_;
   std::span<const http::Field> callers_fields_;
   std::string deployment_path_;

@@ -20,13 +20,15 @@ void Exchange::emit(std::uint8_t slot) {
 
 // The head of a streamed answer, to leave with its first bytes.
 std::string Exchange::stream_head() {
+  if (passage_ != nullptr) return passed_stream_head();
   head_sent_ = true;
   status_ = 200;
+  framing_ = connection_.minor_version() == 0 ? Framing::kClose : Framing::kChunked;
   worker_.metrics.responses_by_class[2].add();
   return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-cache\r\nX-Request-Id: {}\r\n{}{}{}\r\n",
                      inference::speaks_ollama(question_.surface) ? "application/x-ndjson" : "text/event-stream",
                      question_.request.text(), dialect_fields(),
-                     connection_.minor_version() == 0   ? "Connection: close\r\n"
+                     framing_ == Framing::kClose        ? "Connection: close\r\n"
                      : connection_.client_keeps_alive() ? "Transfer-Encoding: chunked\r\n"
                                                         : "Transfer-Encoding: chunked\r\nConnection: close\r\n",
                      connection_.cors_fields());
@@ -38,7 +40,7 @@ void Exchange::flush_batch(Last last) {
   if (cut_ || (batch_.empty() && last == Last::kNo)) return;
   std::string head;
   if (!head_sent_) head = stream_head();
-  const bool chunked = connection_.minor_version() != 0;
+  const bool chunked = framing_ == Framing::kChunked;
   char size[24];
   std::string_view chunk_head, chunk_end;
   if (chunked && !batch_.empty()) {
@@ -65,8 +67,10 @@ void Exchange::complete(bool mark_missing) {
 }
 
 void Exchange::send_response(std::uint16_t status, std::string_view extra_fields,
-                             std::span<const std::string_view> body, std::size_t body_size) {
+                             std::span<const std::string_view> body, std::size_t body_size,
+                             std::string_view content_type) {
   head_sent_ = true;
+  framing_ = Framing::kLength;
   status_ = status;
   bytes_out_ += body_size;
   worker_.metrics.responses_by_class[std::min<std::size_t>(status / 100, 5)].add();
@@ -76,9 +80,9 @@ void Exchange::send_response(std::uint16_t status, std::string_view extra_fields
   head_.clear();
   for (const std::string_view part :
        {std::string_view("HTTP/1.1 "), std::string_view(status_text.data(), status_text.size()), std::string_view(" "),
-        reason_phrase(status), std::string_view("\r\nContent-Type: application/json\r\nContent-Length: "),
-        std::string_view(size_text.data(), size_text.size()), std::string_view("\r\nX-Request-Id: "),
-        std::string_view(id, sizeof id), std::string_view("\r\n"), extra_fields,
+        reason_phrase(status), std::string_view("\r\nContent-Type: "), content_type,
+        std::string_view("\r\nContent-Length: "), std::string_view(size_text.data(), size_text.size()),
+        std::string_view("\r\nX-Request-Id: "), std::string_view(id, sizeof id), std::string_view("\r\n"), extra_fields,
         connection_.connection_field(connection_.client_keeps_alive())}) {
     head_ += part;
   }
@@ -105,7 +109,10 @@ Error Exchange::error_of(const Action& action) const {
       case Failure::kNotSent:
         return {action.error, fmt::format("no connection to the endpoint \"{}\"", name), {}};
       case Failure::kSilent:
-        return {action.error, fmt::format("the endpoint \"{}\" gave no token within its time-out", name), {}};
+        return {action.error,
+                fmt::format("the endpoint \"{}\" gave no {} within its time-out", name,
+                            passage_ != nullptr ? "answer" : "token"),
+                {}};
       case Failure::kStalled:
         return {action.error, fmt::format("the endpoint \"{}\" fell silent in the middle of its answer", name), {}};
       case Failure::kCut:
@@ -145,25 +152,26 @@ void Exchange::fail(const Action& action) {
   if (head_sent_ || (flight_.committed() && !batch_.empty())) {
     // Inside a stream: the error as an event, and no well-formed end, so that no client can take it for the whole.
     const bool of_endpoint = action.from_attempt && action.failure == Failure::kErrorFrame;
-    answer_.write_error(error, of_endpoint, question_.request.text(), batch_);
+    if (passage_ == nullptr) answer_.write_error(error, of_endpoint, question_.request.text(), batch_);
     flush_batch();
     cut_ = true;
     return;
   }
   if (action.from_attempt && form_ == AnswerForm::kRefusal) {
-    const auto kind = dialect::classify_refusal(upstream_status_, body_);
-    const std::uint16_t status = kind == dialect::RefusalKind::kCredentials ? 502 : upstream_status_;
-    const std::string body = refusal_body(kind, status);
     std::string extra;
     if (!retry_after_.empty()) extra += fmt::format("Retry-After: {}\r\n", retry_after_);
     if (!upstream_request_id_.empty())
       extra += fmt::format("Thalweg-Upstream-Request-Id: {}\r\n", upstream_request_id_);
+    if (passage_ != nullptr) return refuse_as_endpoint_did(extra);
+    const auto kind = dialect::classify_refusal(upstream_status_, body_);
+    const std::uint16_t status = kind == dialect::RefusalKind::kCredentials ? 502 : upstream_status_;
+    const std::string body = refusal_body(kind, status);
     const std::string_view slices[] = {body};
     send_response(status, extra, slices, body.size());
     return;
   }
   const std::string_view parameter = action.error == ErrorCode::kModelNotFound ? "model" : denial_parameter_;
-  const std::string body = dialect::error_body(question_.surface, error, parameter, question_.request.text());
+  const std::string body = dialect::error_body(words_, error, parameter, question_.request.text());
   const bool later = action.error == ErrorCode::kOverloaded || action.error == ErrorCode::kUnavailable ||
                      action.error == ErrorCode::kDraining;
   const std::string_view slices[] = {body};

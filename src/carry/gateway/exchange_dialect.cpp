@@ -25,17 +25,22 @@ bool is_version(std::string_view text) {
 
 }  // namespace
 
-// What is written anew counts among the bytes held: about as long as it came at first, then with the length it has.
-Result<void> Exchange::read_request(const Arrival& arrival) {
-  const auto no_room = [] {
-    return thalweg::fail(ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly");
-  };
+Result<void> Exchange::check_anthropic_fields() const {
   if (!anthropic_.version.empty() && !is_version(anthropic_.version)) {
     return thalweg::fail(ErrorCode::kInvalidRequest, "anthropic-version: expected a date, like 2023-06-01");
   }
   if (anthropic_.betas.size() > kMaxBetas) {
     return thalweg::fail(ErrorCode::kInvalidRequest, fmt::format("anthropic-beta: has more than {} bytes", kMaxBetas));
   }
+  return {};
+}
+
+// What is written anew counts among the bytes held: about as long as it came at first, then with the length it has.
+Result<void> Exchange::read_request(const Arrival& arrival) {
+  const auto no_room = [] {
+    return thalweg::fail(ErrorCode::kOverloaded, "the gateway holds as many bytes as it may; try again shortly");
+  };
+  if (auto fields = check_anthropic_fields(); !fields) return fields;
   if (dialect::CallerRequest::is_written_anew(arrival.surface) && !held_written_.hold(arrival.body.size()))
     return no_room();
   if (auto parsed = caller_.parse(arrival.surface, arrival.body); !parsed) return parsed;
@@ -108,7 +113,7 @@ void Exchange::tell_times() {
 }
 
 std::string Exchange::refusal_body(dialect::RefusalKind kind, std::uint16_t status) const {
-  return dialect::refusal_body(question_.surface,
+  return dialect::refusal_body(words_,
                                {.endpoint_kind = endpoint().kind,
                                 .endpoint_name = endpoint().name,
                                 .status = upstream_status_,
@@ -120,8 +125,8 @@ std::string Exchange::refusal_body(dialect::RefusalKind kind, std::uint16_t stat
 // Fields of the answer's head that not every answer has.
 std::string Exchange::dialect_fields() const {
   std::string fields;
-  if (inference::speaks_messages(question_.surface)) fields = "request-id: " + question_.request.text() + "\r\n";
-  if (dispatched_ == 0) return fields;
+  if (inference::speaks_messages(words_)) fields = "request-id: " + question_.request.text() + "\r\n";
+  if (dispatched_ == 0 || passage_ != nullptr) return fields;
   if (const std::string dropped = caller_.dropped(endpoint().kind); !dropped.empty()) {
     fields += "Thalweg-Dropped: ";
     fields += dropped;

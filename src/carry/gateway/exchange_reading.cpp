@@ -14,9 +14,16 @@ namespace {
 constexpr std::size_t kMaxPassedId = 128;  // of an endpoint's request id
 }  // namespace
 
+// What the endpoint calls the request.
+std::string_view Exchange::passed_id(const http::ResponseHead& head) const {
+  return head.field(endpoint().kind == fleet::EndpointKind::kAnthropic ? "request-id" : "x-request-id")
+      .substr(0, kMaxPassedId);
+}
+
 void Exchange::on_head(const http::ResponseHead& head) {
   const auto self = connection_.shared_from_this();
   upstream_status_ = head.status;
+  if (passage_ != nullptr) return pass_head(head);
   if (head.status == 200) {
     form_ = head.event_stream ? AnswerForm::kStream : AnswerForm::kWhole;
     // Asked for a stream and answered whole: an error object, or a server that cannot stream. The other way round
@@ -28,9 +35,7 @@ void Exchange::on_head(const http::ResponseHead& head) {
   if (head.status >= 400) {
     form_ = AnswerForm::kRefusal;
     retry_after_ = head.field("retry-after");
-    upstream_request_id_ =
-        head.field(endpoint().kind == fleet::EndpointKind::kAnthropic ? "request-id" : "x-request-id")
-            .substr(0, kMaxPassedId);
+    upstream_request_id_ = passed_id(head);
     return;
   }
   fail_attempt(Failure::kMalformed);
@@ -60,6 +65,8 @@ void Exchange::on_body(std::string_view bytes) {
       if (body_.size() < dialect::kMaxReadRefusal)
         body_.append(bytes.substr(0, dialect::kMaxReadRefusal - body_.size()));
       return;
+    case AnswerForm::kPassed:
+      return pass_body(bytes);
     case AnswerForm::kNone:
       return;
   }
@@ -161,6 +168,7 @@ void Exchange::on_batch_end() {
 
 void Exchange::on_end() {
   const auto self = connection_.shared_from_this();
+  if (passage_ != nullptr) return end_passage();
   if (form_ == AnswerForm::kRefusal) {
     switch (dialect::classify_refusal(upstream_status_, body_)) {
       case dialect::RefusalKind::kContext:
@@ -217,8 +225,8 @@ void Exchange::on_break(upstream::Breakage breakage) {
     case upstream::Breakage::kNoRoom:
       fail_attempt(Failure::kNoRoom);
       return;
-    case upstream::Breakage::kConnectTimeout:
-      fail_attempt(Failure::kSilent);
+    case upstream::Breakage::kConnectTimeout:  // of what goes through, another endpoint must know that nothing was sent
+      fail_attempt(passage_ != nullptr ? Failure::kNotSent : Failure::kSilent);
       return;
     case upstream::Breakage::kCut:
       fail_attempt(Failure::kCut);

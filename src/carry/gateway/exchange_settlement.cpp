@@ -94,7 +94,9 @@ void Exchange::settle(flight::Ending ending) {
   if (attempt_) attempt_->let_finish();
   attempt_.reset();
   const Instant now = MonotonicClock::now();
-  const inference::Usage& usage = answer_.usage();
+  // What goes through is not read: it has no tokens, and what the answer before it had is not its own.
+  const bool read = passage_ == nullptr;
+  const inference::Usage usage = read ? answer_.usage() : inference::Usage{};
   auto& metrics = worker_.metrics;
   metrics.requests_finished.add();
   if (ending == flight::Ending::kTruncated) metrics.truncated.add();
@@ -108,15 +110,15 @@ void Exchange::settle(flight::Ending ending) {
       numbers.requests.add();
       worker_.observe({.endpoint = target_.endpoint,
                        .sight = placement::Sight::kSuccess,
-                       .prefill_tokens = answer_.prefill_tokens(),
-                       .prefill_time = answer_.prefill_time()},
+                       .prefill_tokens = read ? answer_.prefill_tokens() : 0,
+                       .prefill_time = read ? answer_.prefill_time() : Duration{}},
                       snapshot_->fleet().number);
     }
     if (usage.reported) {
       numbers.input_tokens.record(usage.input_tokens);
       numbers.output_tokens.record(usage.output_tokens);
       numbers.cached_input_tokens.add(usage.cached_input_tokens);
-    } else if (question_.surface != inference::Surface::kAnthropicCountTokens) {  // which uses none
+    } else if (read && question_.surface != inference::Surface::kAnthropicCountTokens) {  // which uses none
       numbers.unreported_usage.add();
     }
     numbers.duration.record(now - arrived_at_);
@@ -125,7 +127,7 @@ void Exchange::settle(flight::Ending ending) {
   telemetry::AccessLine line;
   line.at = arrived_;
   line.request = question_.request;
-  line.method = "POST";
+  line.method = http::name_of(method_);
   line.path = path_;
   line.status = status_;
   line.outcome = flight::name_of(ending);
@@ -140,13 +142,14 @@ void Exchange::settle(flight::Ending ending) {
   }
   line.attempts = dispatched_;
   line.failed = failed_attempts_;
-  line.streamed = streamed_;
+  line.streamed = streamed_ && read;
+  line.passed = !read;
   line.usage_reported = dispatched_ != 0 && usage.reported;
   if (dispatched_ != 0) {
     line.input_tokens = usage.input_tokens;
     line.output_tokens = usage.output_tokens;
     line.cached_input_tokens = usage.cached_input_tokens;
-    line.finish_reason = answer_.finish_reason();
+    if (read) line.finish_reason = answer_.finish_reason();
   }
   line.bytes_in = bytes_in_;
   line.bytes_out = bytes_out_;
@@ -174,12 +177,12 @@ void Exchange::conclude() {
   sse_.reset();
   answer_.forget();
   const bool cut = cut_;
+  const Framing framing = framing_;
   worker_.slot_came_free();
   if (cut) {
-    connection_.cut();
+    connection_.cut(framing);
   } else {
-    connection_.answered(connection_.client_keeps_alive() &&
-                         !(connection_.minor_version() == 0 && form_ == AnswerForm::kStream));
+    connection_.answered(connection_.client_keeps_alive() && framing != Framing::kClose);
   }
 }
 

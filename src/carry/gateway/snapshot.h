@@ -21,8 +21,8 @@ namespace thalweg::gateway {
 
 /// gen_ai.operation.name in OpenTelemetry's words, and a word of ours where it has none; several surfaces ask for the
 /// same.
-inline constexpr std::array<std::string_view, 5> kOperations = {"chat", "text_completion", "embeddings",
-                                                                "count_tokens", "rerank"};
+inline constexpr std::array<std::string_view, 6> kOperations = {"chat",         "text_completion", "embeddings",
+                                                                "count_tokens", "rerank",          "passthrough"};
 constexpr std::size_t operation_of(inference::Surface surface) {
   switch (surface) {
     case inference::Surface::kOpenAiCompletions:
@@ -36,6 +36,8 @@ constexpr std::size_t operation_of(inference::Surface surface) {
       return 3;
     case inference::Surface::kRerank:
       return 4;
+    case inference::Surface::kPassthrough:
+      return 5;
     default:
       return 0;
   }

@@ -151,6 +151,8 @@ Result<void> ResponseReader::Parser::head_done(std::string_view bytes, Visitor& 
   head.status = status;
   head.fields = fields;
   head.keep_alive = keep_alive;
+  head.until_close = until_close;
+  if (!no_body && framing->has_length) head.content_length = framing->length;
   const std::string_view type = media_type(scanner.first(Known::kContentType, bytes));
   head.event_stream = equals_lower(type, "text/event-stream");
   head.json = equals_lower(type, "application/json") ||

@@ -172,6 +172,7 @@ std::size_t format_line(const AccessLine& facts, char* out) {
   line.number(facts.attempts);
   line.field(R"(,"failed":")", facts.failed, kMaxFailed);
   line.raw(facts.streamed ? R"(,"stream":true)" : R"(,"stream":false)");
+  if (facts.passed) line.raw(R"(,"surface":"passthrough")");
   if (facts.usage_reported) {
     line.raw(R"(,"input_tokens":)");
     line.number(facts.input_tokens);

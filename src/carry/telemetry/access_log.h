@@ -43,6 +43,7 @@ struct AccessLine {
   std::uint8_t attempts = 0;
   std::string_view failed;  // "edge: silent, cloud: busy (429)", oldest first; empty if no attempt failed
   bool streamed = false;
+  bool passed = false;  // through, as it was: nothing of it was read
   bool usage_reported = false;
   std::uint64_t input_tokens = 0, output_tokens = 0, cached_input_tokens = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;

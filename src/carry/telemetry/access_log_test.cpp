@@ -157,7 +157,7 @@ TEST(AccessLine, IsNeverLongerThanItsBound) {
       line.place = line.model = line.failed = line.finish_reason = longest;
   line.status = 0xFFFF;
   line.attempts = 0xFF;
-  line.usage_reported = true;
+  line.usage_reported = line.passed = true;
   line.input_tokens = line.output_tokens = line.cached_input_tokens = line.bytes_in = line.bytes_out =
       line.decision_hash = ~std::uint64_t{0};
   line.duration = line.time_to_first_token = Duration::max();

@@ -75,6 +75,8 @@ struct Sum {
 struct Series {
   std::string counter_labels, histogram_labels;
   std::uint64_t requests = 0, failures = 0, cached = 0, unreported = 0;
+  bool passes = false;
+  std::uint64_t request_bytes = 0, response_bytes = 0;
   Sum input, output, duration, first_token;
 };
 
@@ -104,6 +106,9 @@ std::vector<Series> sum_models(std::span<ShardMetrics* const> shards) {
       sum.output.add(series.output_tokens);
       sum.cached += series.cached_input_tokens.value();
       sum.unreported += series.unreported_usage.value();
+      sum.passes = series.operation == "passthrough";
+      sum.request_bytes += series.request_bytes.value();
+      sum.response_bytes += series.response_bytes.value();
       sum.duration.add(series.duration);
       sum.first_token.add(series.time_to_first_token);
     }
@@ -159,6 +164,13 @@ void add_models(Exposition& out, const std::vector<Series>& all) {
   out.family("thalweg_usage_unreported_total", "counter",
              "Answers without usage: their tokens are unknown and not counted.");
   for (const Series& series : all) out.sample(series.counter_labels, series.unreported);
+  out.family("thalweg_passthrough_bytes_total", "counter",
+             "Bytes of bodies that went through as they were, to the endpoint and from it.");
+  for (const Series& series : all) {
+    if (!series.passes) continue;
+    out.sample(series.counter_labels + ",direction=\"request\"", series.request_bytes);
+    out.sample(series.counter_labels + ",direction=\"response\"", series.response_bytes);
+  }
   out.family("gen_ai_client_token_usage", "histogram", "Tokens of each answer, as its endpoint reported them.");
   add_tokens(out, all);
   out.family("gen_ai_server_request_duration_seconds", "histogram",

@@ -56,8 +56,9 @@ struct ModelSeries {
   Counter failures;       // attempts that did not
   TokenHistogram input_tokens, output_tokens;
   Counter cached_input_tokens;
-  Counter unreported_usage;  // answers without usage: their tokens are unknown, not zero
-  Histogram duration;        // gen_ai.server.request.duration
+  Counter unreported_usage;               // answers without usage: their tokens are unknown, not zero
+  Counter request_bytes, response_bytes;  // of bodies that go through as they are
+  Histogram duration;                     // gen_ai.server.request.duration
   Histogram time_to_first_token;
 };
 

@@ -10,6 +10,7 @@ namespace thalweg::upstream {
 
 namespace {
 enum TimerTag : std::uint32_t { kConnectTimer, kIdleTimer };
+constexpr std::string_view kAccept = "application/json, text/event-stream";
 constexpr Duration kStaleLimit = 1s;   // for a closed connection to show, after the request was written
 constexpr Duration kFinishLimit = 1s;  // for the framing's end after the answer's end mark
 
@@ -39,20 +40,16 @@ void Connection::carry(Attempt& attempt) {
   timer_.stop();
   const placement::Permit& permit = attempt.permit_;
   const Body& body = attempt.body_;
-  head_.assign(body.get_ ? "GET " : "POST ");
-  if (body.root_ != Body::Root::kServer) head_ += pool_->destination.base_path;
-  head_ += body.path_;
-  if (body.root_ != Body::Root::kServer) head_ += pool_->destination.query;
+  head_.assign(http::name_of(body.method_));
+  head_ += ' ';
+  add_target(body);
   head_ += " HTTP/1.1\r\n";
   head_ += pool_->fixed_fields;
+  add_field("Accept", !body.passing_ ? kAccept : body.passing_->accept.empty() ? "*/*" : body.passing_->accept);
+  head_ += pool_->key_field;
   if (pool_->destination.credentials == Credentials::kAnthropic) add_anthropic_fields(body.anthropic_);
   if (!pool_->destination.forwarded.empty()) add_forwarded(body.callers_);
-  if (!body.get_) {
-    const fmt::format_int size(body.size_);
-    head_ += "Content-Type: application/json\r\nContent-Length: ";
-    head_.append(size.data(), size.size());
-    head_ += "\r\n";
-  }
+  add_content_fields(body);
   head_ += "X-Request-Id: ";
   const std::size_t at = head_.size();
   head_.resize(at + RequestId::kTextLength);
@@ -64,6 +61,40 @@ void Connection::carry(Attempt& attempt) {
   }
   shard_.timers().start(timer_, permit.timeouts().connect, *this, kConnectTimer);
   stream_.connect(pool_->destination.address, pool_->tls.get());
+}
+
+void Connection::add_field(std::string_view name, std::string_view value) {
+  head_ += name;
+  head_ += ": ";
+  head_ += value;
+  head_ += "\r\n";
+}
+
+void Connection::add_target(const Body& body) {
+  const Destination& destination = pool_->destination;
+  const bool whole = body.root_ == Body::Root::kServer;
+  if (!whole) head_ += destination.base_path;
+  head_ += body.path_;
+  if (!whole) head_ += destination.query;
+  if (!body.passing_ || body.passing_->query.empty()) return;
+  head_ += destination.query.empty() ? '?' : '&';
+  head_ += body.passing_->query;
+}
+
+// A closed list of fields: of the caller's head only what describes a body that goes as it is, and what the destination
+// names, travel on.
+void Connection::add_content_fields(const Body& body) {
+  const bool passes = body.passing_.has_value();
+  if (!passes && body.method_ == http::Method::kGet) return;
+  const std::string_view type = passes ? body.passing_->content_type : std::string_view("application/json");
+  if (!type.empty()) add_field("Content-Type", type);
+  if (passes && !body.passing_->content_encoding.empty())
+    add_field("Content-Encoding", body.passing_->content_encoding);
+  // Without a length a server may wait for the body of a method that has one.
+  const bool bodiless = body.method_ == http::Method::kGet || body.method_ == http::Method::kDelete;
+  if (body.size_ == 0 && bodiless) return;
+  const fmt::format_int size(body.size_);
+  add_field("Content-Length", {size.data(), size.size()});
 }
 
 // The version tells how the key is sent: each generation of the API's clients has a way of its own.
@@ -87,10 +118,7 @@ void Connection::add_forwarded(std::span<const http::Field> callers) {
   for (const http::Field& field : callers) {
     const auto same = [&](const std::string& name) { return equals_ignoring_case(name, field.name); };
     if (std::ranges::none_of(pool_->destination.forwarded, same)) continue;
-    head_ += field.name;
-    head_ += ": ";
-    head_ += field.value;
-    head_ += "\r\n";
+    add_field(field.name, field.value);
   }
 }
 

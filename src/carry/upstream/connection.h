@@ -37,6 +37,9 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void on_end() override;
   void on_timer(std::uint32_t tag) override;
 
+  void add_field(std::string_view name, std::string_view value);
+  void add_target(const Body& body);
+  void add_content_fields(const Body& body);
   void add_anthropic_fields(const AnthropicFields& fields);
   void add_forwarded(std::span<const http::Field> callers);
   void send();

@@ -58,22 +58,17 @@ bool Door::admits(const placement::Permit& permit) const {
   return MonotonicClock::now() <= permit.expires_at() && permit.fleet_number() == fleet_number_;
 }
 
-// A closed list of fields: of the caller's head only what the destination names travels on.
-std::string Door::fixed_fields_of(const Pool& pool) {
-  std::string fields = fmt::format("Host: {}\r\nUser-Agent: thalweg\r\nAccept: application/json, text/event-stream\r\n",
-                                   pool.destination.host_header);
-  if (!pool.key.empty() && pool.destination.credentials != Credentials::kAnthropic) {
-    const bool bearer = pool.destination.credentials == Credentials::kBearer;
-    fields += fmt::format("{}{}\r\n", bearer ? "Authorization: Bearer " : "api-key: ", pool.key);
-  }
-  return fields;
+std::string Door::key_field_of(const Pool& pool) {
+  if (pool.key.empty() || pool.destination.credentials == Credentials::kAnthropic) return {};
+  const bool bearer = pool.destination.credentials == Credentials::kBearer;
+  return fmt::format("{}{}\r\n", bearer ? "Authorization: Bearer " : "api-key: ", pool.key);
 }
 
 void Door::set_key(std::uint64_t number, EndpointIndex endpoint, std::string key) {
   if (number != fleet_number_ || endpoint.value >= pools_.size()) return;
   Pool& pool = *pools_[endpoint.value];
   pool.key = std::move(key);
-  pool.fixed_fields = fixed_fields_of(pool);
+  pool.key_field = key_field_of(pool);
 }
 
 Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destinations) {
@@ -92,7 +87,8 @@ Result<void> Door::publish(std::uint64_t number, std::vector<Destination> destin
       }
       pool->destination = std::move(destination);
       pool->key = pool->destination.key;
-      pool->fixed_fields = fixed_fields_of(*pool);
+      pool->fixed_fields = fmt::format("Host: {}\r\nUser-Agent: thalweg\r\n", pool->destination.host_header);
+      pool->key_field = key_field_of(*pool);
     }
     pools.push_back(std::move(pool));
   }
@@ -129,7 +125,7 @@ Result<std::unique_ptr<Attempt>> dispatch(placement::Permit&& permit, Body&& bod
   }
   THALWEG_CHECK(permit.target().endpoint.value < door.pools_.size());
   std::unique_ptr<Attempt> attempt(new Attempt(std::move(permit), body, door, sink));
-  door.launch(*attempt, false);
+  door.launch(*attempt, body.passing_ && body.passing_->once);
   return attempt;
 }
 

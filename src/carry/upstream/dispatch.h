@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,6 +69,19 @@ struct Destination {
   friend bool operator==(const Destination&, const Destination&) = default;
 };
 
+/// A request that goes as it is. Views hold until the attempt ended.
+struct Passing {
+  http::Method method = http::Method::kPost;
+  std::string_view query;  // without its question mark; empty: none
+  // Of the caller's head; empty: absent.
+  std::string_view accept;
+  std::string_view content_type;
+  std::string_view content_encoding;
+  /// Two endpoints may not work on it. It then takes a connection of its own, since one that was kept may turn out to
+  /// be closed, and what became of the request on it is not known.
+  bool once = false;
+};
+
 /// The path of a model that has one of its own.
 std::string deployment_path(std::string_view model, std::string_view path);
 
@@ -89,7 +103,18 @@ class Body {
         callers_(callers) {}
   /// A GET without a body, for probes.
   Body(fleet::Target target, std::string_view path, Root root)
-      : target_(target), path_(path), root_(root), get_(true) {}
+      : target_(target), path_(path), root_(root), method_(http::Method::kGet) {}
+  /// What goes as it is, under no obligations: nothing in it is known, so that none could be met.
+  Body(fleet::Target target, std::string_view path, const Passing& passing, std::span<const std::string_view> slices,
+       std::size_t size, const AnthropicFields& anthropic, std::span<const http::Field> callers)
+      : target_(target),
+        path_(path),
+        slices_(slices),
+        size_(size),
+        method_(passing.method),
+        passing_(passing),
+        anthropic_(anthropic),
+        callers_(callers) {}
 
  private:
   friend class Connection;
@@ -100,7 +125,8 @@ class Body {
   std::span<const std::string_view> slices_;
   std::size_t size_ = 0;
   Root root_ = Root::kBasePath;
-  bool get_ = false;
+  http::Method method_ = http::Method::kPost;
+  std::optional<Passing> passing_;
   AnthropicFields anthropic_;
   std::span<const http::Field> callers_;
 };
@@ -179,12 +205,13 @@ class Door {
     std::string key;  // the destination's, or what set_key gave
     std::unique_ptr<net::TlsContext> tls;
     std::string fixed_fields;  // of every request to it
+    std::string key_field;     // likewise, where the API does not say otherwise
     std::vector<std::shared_ptr<Connection>> idle;
     std::vector<std::shared_ptr<Connection>> finishing;  // their attempt is gone, their answer's framing has not ended
     bool retired = false;                                // no longer in force: takes no connection back
   };
   static void retire(Pool& pool);
-  static std::string fixed_fields_of(const Pool& pool);
+  static std::string key_field_of(const Pool& pool);
   /// The permit holds now, for the fleet in force.
   bool admits(const placement::Permit& permit) const;
   void launch(Attempt& attempt, bool fresh);

@@ -61,6 +61,78 @@ TEST_F(Dispatch, AsksProbesWithoutABodyFromTheBaseOrTheRoot) {
   }
 }
 
+TEST_F(Dispatch, SendsWhatGoesThroughWithTheFieldsThatDescribeIt) {
+  net::ScriptedServer server(loop);
+  Destination destination = to(server, "sk-1");
+  destination.query = "?api-version=preview";
+  publish({destination});
+  placement::Permit granted = permit();
+  const std::string id = granted.request().text();
+  const std::string_view content[] = {std::string_view("\0\xFF", 2)};
+  const Passing passing{.method = http::Method::kPut,
+                        .query = "a=b%20c",
+                        .accept = "audio/mpeg",
+                        .content_type = "multipart/form-data; boundary=x",
+                        .content_encoding = "gzip"};
+  const auto attempt =
+      dispatch(std::move(granted), Body(target(0), "/files/a", passing, content, 2, {}, {}), door, sink);
+  ASSERT_TRUE(attempt);
+  const std::string expected = fmt::format(
+                                   "PUT /v1/files/a?api-version=preview&a=b%20c HTTP/1.1\r\n"
+                                   "Host: api.example\r\n"
+                                   "User-Agent: thalweg\r\n"
+                                   "Accept: audio/mpeg\r\n"
+                                   "Authorization: Bearer sk-1\r\n"
+                                   "Content-Type: multipart/form-data; boundary=x\r\n"
+                                   "Content-Encoding: gzip\r\n"
+                                   "Content-Length: 2\r\n"
+                                   "X-Request-Id: {}\r\n"
+                                   "\r\n",
+                                   id) +
+                               std::string(content[0]);
+  ASSERT_TRUE(until([&] { return server.accepted() == 1 && server.last().received.size() >= expected.size(); }));
+  EXPECT_EQ(server.last().received, expected);
+}
+
+TEST_F(Dispatch, SendsALengthWithEveryMethodThatHasABody) {
+  net::ScriptedServer server(loop);
+  publish({to(server)});
+  for (const auto& [method, length] : {std::pair{http::Method::kPost, true},
+                                       {http::Method::kPatch, true},
+                                       {http::Method::kGet, false},
+                                       {http::Method::kDelete, false}}) {
+    NotingSink reader;
+    const std::string_view content[] = {std::string_view()};
+    const auto attempt =
+        dispatch(permit(), Body(target(0), "/files/a", Passing{.method = method}, content, 0, {}, {}), door, reader);
+    ASSERT_TRUE(attempt);
+    ASSERT_TRUE(until([&] { return server.accepted() == 1 && server.last().received.ends_with("\r\n\r\n"); }));
+    const std::string& sent = server.last().received;
+    EXPECT_EQ(sent.find("Content-Length: 0\r\n") != std::string::npos, length) << sent;
+    EXPECT_EQ(sent.find("Content-Type"), std::string::npos);
+    EXPECT_NE(sent.find("Accept: */*\r\n"), std::string::npos);
+    server.last().received.clear();
+    server.last().send(std::string(kOk));
+    ASSERT_TRUE(until([&] { return reader.ended; }));
+  }
+}
+
+// One that was kept may turn out to be closed, and then nobody knows what became of the request.
+TEST_F(Dispatch, SendsWhatMayGoOnceOnAConnectionOfItsOwn) {
+  net::ScriptedServer server(loop);
+  publish({to(server)});
+  for (const std::size_t connections : {1U, 2U, 3U}) {
+    NotingSink reader;
+    const std::string_view content[] = {"x"};
+    const auto attempt =
+        dispatch(permit(), Body(target(0), "/images", Passing{.once = true}, content, 1, {}, {}), door, reader);
+    ASSERT_TRUE(attempt);
+    ASSERT_TRUE(until([&] { return server.accepted() == connections && !server.last().received.empty(); }));
+    server.last().send(std::string(kOk));
+    ASSERT_TRUE(until([&] { return reader.ended; }));
+  }
+}
+
 TEST_F(Dispatch, RefusesAPermitThatExpired) {
   net::ScriptedServer server(loop);
   publish({to(server)});

@@ -89,6 +89,11 @@ bool is_final(Failure failure) {
   return failure == Failure::kRefused || failure == Failure::kTooLarge || failure == Failure::kNoRoom;
 }
 
+// An endpoint that could not be reached, or that says that it takes nothing now, has done nothing.
+bool did_nothing(Failure failure) {
+  return failure == Failure::kNotSent || failure == Failure::kBusy;
+}
+
 constexpr std::uint8_t bit(Timer timer) {
   return static_cast<std::uint8_t>(1U << static_cast<unsigned>(timer));
 }
@@ -308,7 +313,8 @@ class Flight::Step {
     // Also when none is held: the frame that failed the attempt lies in a slot too.
     if (!flight_.committed_) drop_held();
     const bool last = flight_.attempt_ >= placement::kMaxAttempts;
-    if (flight_.committed_ || is_final(failure) || last) return fail_after(flight_.attempt_, failure);
+    const bool barred = flight_.repetition_ == Repetition::kUnsafe && !did_nothing(failure);
+    if (flight_.committed_ || is_final(failure) || barred || last) return fail_after(flight_.attempt_, failure);
 
     for (const Timer timer : {Timer::kFirstToken, Timer::kGap, Timer::kTail}) stop(timer);
     ++flight_.attempt_;
@@ -389,12 +395,13 @@ bool Flight::armed(Timer timer) const {
   return (armed_ & bit(timer)) != 0;
 }
 
-// All fields in 61 bits, so that two different flights never share a hash.
+// All fields in 62 bits, so that two different flights never share a hash.
 std::uint64_t Flight::hash() const {
   std::uint64_t word = 0;
   const auto put = [&word](std::uint64_t value, unsigned bits) { word = word << bits | value; };
   put(static_cast<std::uint64_t>(phase_), 3);
   put(static_cast<std::uint64_t>(delivery_), 1);
+  put(static_cast<std::uint64_t>(repetition_), 1);
   put(attempt_, 8);
   put(committed_, 1);
   put(saw_finish_, 1);

@@ -130,9 +130,16 @@ class Actions {
   std::uint8_t size_ = 0;
 };
 
+/// Whether two endpoints may work on the same request.
+enum class Repetition : std::uint8_t {
+  kSafe,    // they may: the worst is work for nothing
+  kUnsafe,  // they may not: it is sent again only where the endpoint before certainly did nothing
+};
+
 class Flight {
  public:
-  explicit Flight(inference::Delivery delivery) : delivery_(delivery) {}
+  explicit Flight(inference::Delivery delivery, Repetition repetition = Repetition::kSafe)
+      : delivery_(delivery), repetition_(repetition) {}
 
   Actions on(const Event& event);
 
@@ -154,6 +161,7 @@ class Flight {
 
   Phase phase_ = Phase::kNew;
   inference::Delivery delivery_;
+  Repetition repetition_;
   std::uint8_t attempt_ = 0;
   bool committed_ = false;
   bool saw_finish_ = false;

@@ -389,5 +389,17 @@ TEST(SeededBugs, NoActionCanBeLeftOut) {
   }(std::make_index_sequence<kTimerCount>());
 }
 
+TEST(SeededBugs, RepeatsWhatMayNotBeRepeated) {
+  Bounds bounds = bounds_for(Delivery::kStream);
+  bounds.repetition = Repetition::kUnsafe;
+  const Found found = explore(bounds, [](Flight& flight, const Event& event) {
+    Event taken = event;
+    if (event.failure == Failure::kCut) taken.failure = Failure::kBusy;
+    return flight.on(taken);
+  });
+  ASSERT_TRUE(found.violation);
+  EXPECT_EQ(found.violation->check, Check::kFailover);
+}
+
 }  // namespace
 }  // namespace thalweg::flight

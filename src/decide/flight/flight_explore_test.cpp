@@ -66,6 +66,15 @@ TEST(FlightExploration, EveryOrderOfOneWholeAnswerKeepsEveryRule) {
   explore_all(alone(Delivery::kWhole));
 }
 
+TEST(FlightExploration, EveryOrderOfOneThatMayNotBeRepeatedKeepsEveryRule) {
+  for (const Delivery delivery : {Delivery::kStream, Delivery::kWhole}) {
+    Bounds bounds = alone(delivery);
+    bounds.name += " that may not be repeated";
+    bounds.repetition = Repetition::kUnsafe;
+    explore_all(bounds);
+  }
+}
+
 TEST(FlightExploration, MoreFramesThanCanBeHeldKeepEveryRule) {
   Bounds bounds = alone(Delivery::kStream);
   bounds.name = "one stream with more frames than can be held";

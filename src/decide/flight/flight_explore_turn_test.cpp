@@ -4,7 +4,9 @@ namespace thalweg::flight {
 
 namespace {
 
-bool is_final(std::optional<Failure> failure) {
+bool is_final(std::optional<Failure> failure, Repetition repetition) {
+  if (repetition == Repetition::kUnsafe && failure && failure != Failure::kNotSent && failure != Failure::kBusy)
+    return true;
   return failure == Failure::kRefused || failure == Failure::kTooLarge || failure == Failure::kNoRoom;
 }
 
@@ -189,7 +191,8 @@ std::optional<Failure> World::Turn::failure_told() const {
 std::optional<Violation> World::Turn::ask(const Action& action) {
   if (driver_.said != Lane::Said::kNothing) return broken(Check::kNothingAfterTheEnd, "it asks after its answer");
   if (driver_.sent > 0) return broken(Check::kFailover, "it asks for another attempt after something was sent");
-  if (is_final(failure_told())) return broken(Check::kFailover, "it fails over for a fault that no endpoint can mend");
+  if (is_final(failure_told(), bounds_.repetition))
+    return broken(Check::kFailover, "it fails over for a fault that no endpoint can mend");
   if (action.attempt > placement::kMaxAttempts)
     return broken(Check::kFailover, "it asks for more attempts than are allowed");
   if (driver_.ask != Lane::Ask::kNone) return broken(Check::kPermitted, "it asks while an answer is awaited");
@@ -267,7 +270,8 @@ std::optional<Violation> World::Turn::fail(const Action& action) {
                         (event_.kind == Event::Kind::kFrame && event_.facts.error);
   if (driver_.finish_read && !disowned) return broken(Check::kNothingThrownAway, "it fails an answer that is complete");
   const std::optional<Failure> failure = failure_told();
-  if (failure && !is_final(failure) && driver_.sent == 0 && driver_.asked_attempt < placement::kMaxAttempts) {
+  if (failure && !is_final(failure, bounds_.repetition) && driver_.sent == 0 &&
+      driver_.asked_attempt < placement::kMaxAttempts) {
     return broken(Check::kNothingThrownAway, "it gives up though another attempt is allowed");
   }
   if (action.from_attempt && (driver_.dispatched == 0 || action.error != error_for(action.failure))) {

@@ -89,7 +89,7 @@ inference::FrameFacts facts_of(Frame frame) {
 World::World(const Bounds& bounds) : free_slots_(bounds.slots), retry_tokens_(bounds.retry_tokens) {
   THALWEG_CHECK(bounds.flights.size() <= kMaxLanes);
   for (std::size_t i = 0; i < bounds.flights.size(); ++i) {
-    lanes_[i].flight = Flight(bounds.flights[i]);
+    lanes_[i].flight = Flight(bounds.flights[i], bounds.repetition);
     lanes_[i].driver.present = true;
   }
 }

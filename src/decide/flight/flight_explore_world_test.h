@@ -46,6 +46,7 @@ struct Bounds {
   std::uint8_t retry_tokens = placement::kMaxAttempts;  // shared by all flights; a second attempt costs one
   bool drain = true;
   bool client_blocks = true;
+  Repetition repetition = Repetition::kSafe;
 };
 
 /// One thing that happens in the world to the flight of `lane`.

@@ -24,7 +24,7 @@ constexpr FrameFacts kMark{.terminator = true};
 // A flight that is told events in short and answers in words.
 class Told {
  public:
-  explicit Told(Delivery delivery) : flight(delivery) {}
+  explicit Told(Delivery delivery, Repetition repetition = Repetition::kSafe) : flight(delivery, repetition) {}
   std::string tell(const Event& event) { return words_of(flight.on(event)); }
   std::string tell(Event::Kind kind) { return tell(Event{.kind = kind}); }
   std::string frame(const FrameFacts& facts, std::uint8_t slot = 0) {
@@ -307,6 +307,22 @@ TEST(Flight, EveryFailureHasANameAndAnErrorThatDoesNotBlameTheCallersBody) {
     EXPECT_NE(error_for(failure), ErrorCode::kInternal) << name_of(failure);
     EXPECT_NE(error_for(failure), ErrorCode::kTooLarge) << name_of(failure);
   }
+}
+
+TEST(Flight, RepeatsWhatIsUnsafeOnlyWhereNothingWasDoneWithIt) {
+  for (const Failure failure : {Failure::kNotSent, Failure::kBusy}) {
+    Told told{Delivery::kStream, Repetition::kUnsafe};
+    EXPECT_NE(told.run().breaks(failure).find("ask 2"), std::string::npos) << name_of(failure);
+  }
+  for (const Failure failure : {Failure::kServerError, Failure::kUnfit, Failure::kSilent, Failure::kStalled,
+                                Failure::kCut, Failure::kMalformed, Failure::kErrorFrame}) {
+    Told told{Delivery::kStream, Repetition::kUnsafe};
+    const std::string said = told.run().breaks(failure);
+    EXPECT_EQ(said.find("ask"), std::string::npos) << said;
+    EXPECT_NE(said.find("settle failed"), std::string::npos) << said;
+  }
+  Told silent{Delivery::kStream, Repetition::kUnsafe};
+  EXPECT_EQ(silent.run().fires(Timer::kFirstToken).find("ask"), std::string::npos);
 }
 
 }  // namespace

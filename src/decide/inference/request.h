@@ -21,11 +21,12 @@ enum class Surface : std::uint8_t {
   kOllamaEmbed,
   kOllamaEmbeddings,  // the older one, of one text
   kRerank,            // documents in the order of how well they fit a query, as Jina and Cohere have it
+  kPassthrough,       // any other API: what it says is not read
 };
-inline constexpr std::size_t kSurfaceCount = 12;
+inline constexpr std::size_t kSurfaceCount = 13;
 /// "openai-chat", "openai-completions", "anthropic-messages", "openai-embeddings", "openai-responses",
 /// "anthropic-count-tokens", "ollama-chat", "ollama-generate", "ollama-raw", "ollama-embed", "ollama-embeddings",
-/// "rerank".
+/// "rerank", "passthrough".
 std::string_view name_of(Surface surface);
 
 /// What a request needs and an endpoint's model can do. A need that a model lacks makes the model incapable.
@@ -43,8 +44,10 @@ enum class Capability : std::uint8_t {
   kStorage,      // asks the endpoint to keep the answer (`store: true`)
   kEmbeddings,   // texts as vectors
   kRerank,       // scores of documents against a query
+  kPassthrough,  // requests that are not read; no model has it, but what stands for such paths in the fleet
 };
-inline constexpr std::size_t kCapabilityCount = 13;
+inline constexpr std::size_t kCapabilityCount = 14;
+inline constexpr std::size_t kModelCapabilityCount = kCapabilityCount - 1;  // that a model may be said to have
 /// "chat", "tools", "images"... as configuration and errors name them.
 std::string_view name_of(Capability capability);
 
@@ -60,6 +63,8 @@ constexpr Capability need_of(Surface surface) {
       return Capability::kEmbeddings;
     case Surface::kRerank:
       return Capability::kRerank;
+    case Surface::kPassthrough:
+      return Capability::kPassthrough;
     default:
       return Capability::kChat;
   }
@@ -72,7 +77,7 @@ constexpr bool is_incomparable(Capability capability) {
 
 /// The answer is text that a model writes; else texts are measured: vectors, scores.
 constexpr bool generates(Surface surface) {
-  return !is_incomparable(need_of(surface));
+  return need_of(surface) == Capability::kChat || need_of(surface) == Capability::kCompletions;
 }
 
 /// A set of capabilities as bits.
