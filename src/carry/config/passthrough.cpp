@@ -114,8 +114,13 @@ std::vector<http::Method> read_methods(Section& section, Errors& errors) {
     if (name == kNames.end()) {
       errors.add(word.position, fmt::format("{}: there is no method \"{}\"{}", section.path_of("methods"),
                                             word.text.substr(0, 64), known_instead(word.text, kNames)));
+      continue;
+    }
+    const http::Method method = kPassageMethods[static_cast<std::size_t>(name - kNames.begin())];
+    if (std::ranges::find(methods, method) != methods.end()) {
+      errors.add(word.position, fmt::format("{}: {} is listed twice", section.path_of("methods"), *name));
     } else {
-      methods.push_back(kPassageMethods[static_cast<std::size_t>(name - kNames.begin())]);
+      methods.push_back(method);
     }
   }
   return methods;
