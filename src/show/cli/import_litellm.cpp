@@ -52,6 +52,11 @@ constexpr std::array<Remark, 19> kRemarks = {{
     {"include", NoteKind::kToDo, "included files are not read: import each, and put the results together"},
 }};
 
+/// What it makes cannot be compared with what another model makes.
+bool is_alone(const ImportedModel& model) {
+  return model.capability == "embeddings" || model.capability == "rerank";
+}
+
 class LiteLlm {
  public:
   LiteLlm(const Node& root, const std::filesystem::path& file) : root_(root), file_(file) {}
@@ -177,7 +182,7 @@ class LiteLlm {
     }
   }
 
-  /// What a name may not lead to: vectors of two models, and more targets than a name has.
+  /// What a name may not lead to: vectors or scores of two models, and more targets than a name has.
   void trim_targets() {
     std::unordered_map<std::string, const ImportedModel*> models;
     for (const ImportedEndpoint& endpoint : imported_.endpoints) {
@@ -189,13 +194,13 @@ class LiteLlm {
       const std::size_t before = name.targets.size();
       std::erase_if(name.targets, [&](const std::string& target) {
         const ImportedModel& model = *models.at(target);
-        const bool embeds = first.capability == "embeddings";
-        return embeds != (model.capability == "embeddings") || (embeds && model.upstream != first.upstream);
+        const bool alone = is_alone(first) || is_alone(model);
+        return alone && (model.capability != first.capability || model.upstream != first.upstream);
       });
       if (name.targets.size() != before)
-        note(
-            NoteKind::kNotCarried, {},
-            fmt::format("{}: a second model of embeddings; vectors of different models cannot be compared", name.name));
+        note(NoteKind::kNotCarried, {},
+             fmt::format("{}: a second model of embeddings or scores; those of different models cannot be compared",
+                         name.name));
       if (name.targets.size() > fleet::kMaxTargetsPerModel) {
         note(NoteKind::kNotCarried, {},
              fmt::format("{}: the targets after the first {}", name.name, fleet::kMaxTargetsPerModel));

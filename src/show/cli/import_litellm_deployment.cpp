@@ -253,18 +253,23 @@ bool LiteLlmDeployments::read_mode(Deployment& deployment) {
       note(NoteKind::kChanged, deployment.position,
            fmt::format("{}: taken for a model of embeddings, by its name", deployment.name));
     }
-    for (const std::string_view other : {"whisper", "tts-", "dall-e", "gpt-image", "rerank"}) {
+    for (const std::string_view other : {"whisper", "tts-", "dall-e", "gpt-image"}) {
       if (model.starts_with(other)) mode = other;
+    }
+    if (model.find("rerank") != model.npos) {
+      mode = "rerank";
+      note(NoteKind::kChanged, deployment.position,
+           fmt::format("{}: taken for a model that ranks documents, by its name", deployment.name));
     }
     if (deployment.provider->name == "text-completion-openai") mode = "completion";
   }
   if (mode == "chat" || mode == "responses") return true;
-  if (mode == "embedding" || mode == "completion") {
-    deployment.model.capability = mode == "embedding" ? "embeddings" : "completions";
+  if (mode == "embedding" || mode == "completion" || mode == "rerank") {
+    deployment.model.capability = mode == "embedding" ? "embeddings" : mode == "completion" ? "completions" : "rerank";
     if (deployment.provider->api != "anthropic") return true;
   }
   note(NoteKind::kNotCarried, said == nullptr ? deployment.position : said->key_position,
-       fmt::format("{}: Thalweg carries chat, completions and embeddings; this model does something else",
+       fmt::format("{}: Thalweg carries chat, completions, embeddings and reranking; this model does something else",
                    deployment.name));
   return false;
 }

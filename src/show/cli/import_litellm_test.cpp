@@ -78,6 +78,8 @@ model_list:
   - {model_name: b, litellm_params: {model: openai/b}}
   - {model_name: c, litellm_params: {model: openai/c}}
   - {model_name: e, litellm_params: {model: openai/text-embedding-3-small}}
+  - {model_name: r, litellm_params: {model: hosted_vllm/bge-reranker, api_base: "https://r.example/v1"}}
+  - {model_name: s, litellm_params: {model: openai/ranks}, model_info: {mode: rerank}}
 router_settings:
   model_group_alias: {other: a, hidden: {model: b, hidden: true}, lost: nothing}
   fallbacks: [{a: [b]}, {b: [c]}]
@@ -87,6 +89,8 @@ litellm_settings: {default_fallbacks: [c]}
   EXPECT_EQ(targets_of(imported, "other"), targets_of(imported, "a"));
   EXPECT_EQ(targets_of(imported, "hidden"), (Targets{"openai/b", "openai/c"}));
   EXPECT_EQ(targets_of(imported, "e"), (Targets{"openai/text-embedding-3-small"})) << "a chat model makes no vectors";
+  EXPECT_EQ(targets_of(imported, "r").size(), 1U) << "a chat model ranks nothing";
+  EXPECT_EQ(targets_of(imported, "s"), (Targets{"openai/ranks"}));
   EXPECT_NE(notes_of(imported).find("the alias lost"), std::string::npos);
   settings_of(imported);
 }

@@ -54,7 +54,7 @@ TEST(ImportOllama, MakesAnEngineOfEachManifest) {
     EXPECT_EQ(engine.context_tokens, 8192u);
     EXPECT_TRUE(engine.on_demand);
     EXPECT_EQ(engine.arguments, (Targets{"--n-gpu-layers", "20"}));
-    EXPECT_TRUE(settings.endpoints.at(0).engine->embeddings);
+    EXPECT_EQ(settings.endpoints.at(0).engine->task, engine::Task::kEmbed);
     const std::string notes = notes_of(imported);
     for (const char* const told : {"template", "stop", "big:cloud: it has no GGUF file"})
       EXPECT_NE(notes.find(told), std::string::npos) << notes;
