@@ -47,8 +47,8 @@ class OpenAiRequest {
   std::string_view fault_parameter() const;
 
   /// The body for one target, as slices of the caller's body and of strings owned here (valid until the next call).
-  /// Edits towards kOpenAi (of requests to generate): `model`; for streams `stream_options.include_usage: true`; `max_tokens`/
-  /// `max_completion_tokens` only under obligations.output_cap; `store: false` only under no_storage.
+  /// Edits towards kOpenAi (of requests to generate): `model`; for streams `stream_options.include_usage: true`;
+  /// `max_tokens`/ `max_completion_tokens` only under obligations.output_cap; `store: false` only under no_storage.
   /// Towards kEngine also `stream: true`, and for a last message of role assistant `continue_final_message: true` and
   /// `add_generation_prompt: false`; documents to rank that are objects become their texts.
   const json::SlicedBody& body_for(fleet::EndpointKind kind, std::string_view upstream_model,

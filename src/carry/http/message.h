@@ -92,10 +92,10 @@ class RequestReader {
 struct ResponseHead {
   std::uint16_t status = 0;
   std::span<const Field> fields;
-  bool keep_alive = true;     // the connection may be used again after this answer
-  bool event_stream = false;  // Content-Type: text/event-stream
-  bool json = false;          // Content-Type: application/json (or +json)
-  bool until_close = false;   // nothing but the end of the connection ends the answer
+  bool keep_alive = true;                       // the connection may be used again after this answer
+  bool event_stream = false;                    // Content-Type: text/event-stream
+  bool json = false;                            // Content-Type: application/json (or +json)
+  bool until_close = false;                     // nothing but the end of the connection ends the answer
   std::optional<std::uint64_t> content_length;  // where it has that framing
   std::string_view field(std::string_view name) const;
 };

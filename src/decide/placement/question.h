@@ -75,8 +75,8 @@ struct Question {
   inference::Capabilities needs;
   std::uint64_t estimated_input_tokens = 0;
   std::uint64_t largest_piece_tokens = 0;  // of several texts that need a context each; 0: the input is one
-  std::uint32_t max_output_tokens = 0;                        // 0: none set
-  std::uint32_t choices = 1;                                  // answers wanted at once
+  std::uint32_t max_output_tokens = 0;     // 0: none set
+  std::uint32_t choices = 1;               // answers wanted at once
   fleet::EndpointKinds carried_by = fleet::kAnyEndpointKind;  // whose API can say all that the request says
   bool bound_elsewhere = false;  // it holds what only its issuer can read (signed thinking, files); see issuer
   policy::Subject subject;

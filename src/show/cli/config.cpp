@@ -28,7 +28,8 @@ void add_config(CLI::App& app, int& exit_code) {
       return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
     };
     fmt::print("{}: ok: {}, {}, {}, {}\n", *file, counted(settings->fleet.places.size(), "place"),
-               counted(settings->fleet.endpoints.size(), "endpoint"), counted(settings->fleet.models.size() - settings->passages.size(), "model"),
+               counted(settings->fleet.endpoints.size(), "endpoint"),
+               counted(settings->fleet.models.size() - settings->passages.size(), "model"),
                counted(settings->policy.keys.size(), "key"));
     exit_code = 0;
   });
