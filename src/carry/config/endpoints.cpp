@@ -180,6 +180,7 @@ void read_engine(Section& parent, const Node& node, const std::filesystem::path&
   static constexpr std::array<std::string_view, 2> kSandbox = {"on", "off"};
   EngineSettings& engine = carried.engine.emplace();
   endpoint.kind = fleet::EndpointKind::kEngine;
+  endpoint.on_this_machine = true;
   Section section(node, parent.path_of("engine"), errors);
   const Node* models = models_of(section, "{smollm2: {file: smollm2.gguf}}");
   if (section.optional("program") != nullptr) {
@@ -270,6 +271,8 @@ void read_remote(Section& section, const std::filesystem::path& folder, const Se
     }
   }
   if (remote.api == Api::kAzure) read_azure(section, remote);
+  endpoint.on_this_machine = is_loopback(remote.host);
+  endpoint.zero_retention = section.boolean("zero_retention", false);
   read_credentials(section, folder, remote, errors);
   read_forwarded(section, remote, errors);
   if (anthropic) {

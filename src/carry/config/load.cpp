@@ -70,6 +70,7 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
     read_models(top, settings, errors);
     read_passthrough(top, settings, errors);
     read_keys(top, settings, errors);
+    read_policy(top, settings, errors);
     read_allowed(top, settings, errors);
     read_limits(top, settings, errors);
     read_log(top, folder, settings, errors);
@@ -78,7 +79,7 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
   }
   if (!errors.empty()) return Failure(errors.take());
   fleet::seal(settings.fleet);
-  policy::seal(settings.policy);
+  policy::seal(settings.policy, settings.fleet);
   return settings;
 }
 

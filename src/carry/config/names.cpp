@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "decide/fleet/countries.h"
 #include "decide/fleet/fleet.h"
 
 namespace thalweg::config {
@@ -21,12 +22,13 @@ struct Grammar {
 };
 
 // In the order of NameKind.
-constexpr std::array<Grammar, 5> kGrammars = {{
+constexpr std::array<Grammar, 6> kGrammars = {{
     {"a place", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
     {"an endpoint", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
     {"a model", "._:/-", 128, true, "letters, digits and ._:/- , beginning with a letter or digit, at most 128"},
     {"a tenant", "._:-", 64, true, "letters, digits and ._:- , beginning with a letter or digit, at most 64"},
     {"a key", "-", 32, false, "small letters, digits and - , beginning with a letter or digit, at most 32"},
+    {"a rule or group", "._:-", 128, true, "letters, digits and ._:- , beginning with a letter or digit, at most 128"},
 }};
 
 bool is_alphanumeric(char c, bool upper_case) {
@@ -54,6 +56,13 @@ std::string fault_of_name(NameKind kind, std::string_view name) {
     return "\"auto\" is built in (every chat model that the key may use); choose another name";
   }
   return {};
+}
+
+std::string_view fault_of_country(std::string_view text) {
+  if (fleet::is_country(text)) return {};
+  if (text == "UK") return "expected the two capital letters of ISO 3166-1; the United Kingdom is GB";
+  if (text == "EL") return "expected the two capital letters of ISO 3166-1; Greece is GR";
+  return "expected the two capital letters of ISO 3166-1, like DE";
 }
 
 bool check_name(NameKind kind, std::string_view name, Position position, document::Errors& errors) {

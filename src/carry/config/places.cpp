@@ -37,10 +37,8 @@ fleet::Place read_place(const document::Member& member, document::Errors& errors
   }
   place.kind = static_cast<fleet::PlaceKind>(section.one_of("kind", 0, kKinds));
   place.country = section.text("country", "");
-  const auto upper = [](char c) { return c >= 'A' && c <= 'Z'; };
-  if (!place.country.empty() && !(place.country.size() == 2 && std::ranges::all_of(place.country, upper))) {
-    section.error("country", "expected the two capital letters of ISO 3166-1, like DE");
-  }
+  if (const auto fault = fault_of_country(place.country); !place.country.empty() && !fault.empty())
+    section.error("country", std::string(fault));
   place.operator_name = read_fact(section, "operator");
   place.grid_zone = read_fact(section, "grid_zone");
   for (document::Section::Word& word : section.texts("attestations", kMaxAttestations)) {

@@ -20,14 +20,16 @@ using inference::Capability;
 
 TEST(Docs, ExamplesOfTheFormatAreAccepted) {
   ::setenv("OPENAI_API_KEY", "sk-example", 1);
-  const std::string page = read(THALWEG_SOURCE_DIR "/docs/formats/config.md");
   const Folder folder;
-  std::size_t count = 0;
-  for (std::size_t at = 0; (at = page.find("```yaml\n", at)) != std::string::npos; ++count) {
-    at += 8;
-    accepted(page.substr(at, page.find("```", at) - at), folder);
+  for (const std::string name : {"config.md", "policy.md"}) {
+    const std::string page = read(THALWEG_SOURCE_DIR "/docs/formats/" + name);
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = page.find("```yaml\n", at)) != std::string::npos; ++count) {
+      at += 8;
+      accepted(page.substr(at, page.find("```", at) - at), folder);
+    }
+    EXPECT_GE(count, 1U) << name;
   }
-  EXPECT_GE(count, 1U);
 }
 
 TEST(Schema, IsThePublishedFile) {
@@ -63,7 +65,9 @@ class SchemaWalk {
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
       "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "passthrough": {"files": {"endpoints": ["remote"], "paths": ["/v1/files"]}},
-      "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {}})");
+      "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {},
+      "policy": {"groups": {}, "rules": {"r": {"when": {"tenants": ["default"]}, "uses": {"never": ["images"]}, "endpoints": {"only": ["local"]},
+        "places": {"only": {"kinds": ["edge"]}, "never": {"kinds": ["cloud"]}}}}}})");
   }
 
   void walk() { at(schema_json(), Json::json_pointer(), 0); }
@@ -135,11 +139,12 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
   // Top, passthrough, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model
-  // of each, timeouts four times, a client certificate and a key command three times, engines, key, limits, log.
-  EXPECT_EQ(walk.maps, 28U);
+  // of each, timeouts four times, a client certificate and a key command three times, engines, key, limits, log;
+  // policy, rule, when, uses, endpoints, places and two tests of them.
+  EXPECT_EQ(walk.maps, 36U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
-  // output of one; connections, streams.
-  EXPECT_EQ(walk.ranges, 19U);
+  // output of one; connections, streams; a rule's cap.
+  EXPECT_EQ(walk.ranges, 20U);
   const auto most = [](const char* pointer) {
     return schema_json().at(Json::json_pointer(pointer)).get<std::size_t>();
   };

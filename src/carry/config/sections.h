@@ -38,6 +38,8 @@ void read_models(document::Section& top, Settings& settings, document::Errors& e
 void read_passthrough(document::Section& top, Settings& settings, document::Errors& errors);
 /// `keys:` into policy.keys.
 void read_keys(document::Section& top, Settings& settings, document::Errors& errors);
+/// `policy:` into policy.rules.
+void read_policy(document::Section& top, Settings& settings, document::Errors& errors);
 /// A certificate and its key under `key`; empty where it is absent or cannot be used.
 net::TlsIdentity read_identity(document::Section& parent, std::string_view key, const std::filesystem::path& folder,
                                document::Errors& errors);

@@ -97,7 +97,7 @@ TEST(Admission, RefusesPagesOfOriginsThatAreNotListed) {
 policy::Policy one_key(std::string_view text, std::string id) {
   policy::Policy policy;
   policy.keys.push_back({std::move(id), sha256(text), "research", {}});
-  policy::seal(policy);
+  policy::seal(policy, {});
   return policy;
 }
 

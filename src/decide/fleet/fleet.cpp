@@ -34,6 +34,8 @@ void write(CanonicalBytes& bytes, const Endpoint& endpoint) {
   bytes.text(endpoint.name);
   bytes.number(endpoint.place.value);
   bytes.number(static_cast<std::uint64_t>(endpoint.kind));
+  bytes.number(static_cast<std::uint64_t>(endpoint.on_this_machine) << 1 |
+               static_cast<std::uint64_t>(endpoint.zero_retention));
   bytes.number(endpoint.issuer);
   bytes.number(endpoint.slots);
   bytes.duration(endpoint.timeouts.connect);
@@ -92,7 +94,7 @@ void seal(Fleet& fleet) {
   THALWEG_CHECK(fleet.places.size() <= kMaxPlaces && fleet.endpoints.size() <= kMaxEndpoints);
   THALWEG_CHECK(fleet.models.size() < 0xFFFF);
   CanonicalBytes bytes;
-  bytes.text("thalweg fleet 2");
+  bytes.text("thalweg fleet 3");
   bytes.number(fleet.places.size());
   for (const Place& place : fleet.places) write(bytes, place);
   bytes.number(fleet.endpoints.size());

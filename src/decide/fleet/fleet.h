@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -85,10 +86,31 @@ struct Endpoint {
   std::string name;
   PlaceIndex place;
   EndpointKind kind = EndpointKind::kOpenAi;
+  bool on_this_machine = false;  // an engine, or a server at a loopback address
+  bool zero_retention = false;   // it is said to keep nothing of a request; false: it keeps it, or that is not known
   std::uint16_t issuer = 0;  // endpoints of the same number can read what any of them signed or keeps for the caller
   std::uint32_t slots = 0;   // attempts at a time; an engine's own parallel slots for kEngine
   Timeouts timeouts;
   std::vector<EndpointModel> models;
+};
+
+/// A set of endpoints.
+class EndpointSet {
+ public:
+  void add(EndpointIndex endpoint) { words_[endpoint.value / 64U] |= std::uint64_t{1} << endpoint.value % 64U; }
+  bool has(EndpointIndex endpoint) const { return (words_[endpoint.value / 64U] >> endpoint.value % 64U & 1U) != 0; }
+  bool empty() const {
+    return std::ranges::all_of(words_, [](std::uint64_t word) { return word == 0; });
+  }
+  void clear() { words_ = {}; }
+  void fill() { words_.fill(~std::uint64_t{0}); }
+  void keep(const EndpointSet& others) {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= others.words_[i];
+  }
+  friend bool operator==(const EndpointSet&, const EndpointSet&) = default;
+
+ private:
+  std::array<std::uint64_t, kMaxEndpoints / 64> words_{};
 };
 
 /// The slots that one attempt takes there: an engine computes each choice of an answer in a slot of its own, and

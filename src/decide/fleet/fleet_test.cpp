@@ -42,8 +42,8 @@ std::string hash_of(Fleet fleet) {
 // Computed by an independent program (Python's struct and hashlib) from the same fields: eight-byte little-endian
 // numbers, texts and lists after their lengths, in the order of the declarations.
 TEST(SealFleet, HashesTheCanonicalBytes) {
-  EXPECT_EQ(hash_of({}), "fce01bbf065b583f48965bf42cd2fe7c72a9fc1f1aa876adfaf9ee7849a014bb");
-  EXPECT_EQ(hash_of(small_fleet()), "abf4136d14ede8e735132fe6681626ff78ee370e64ecf5f6bb13c6701700cbe5");
+  EXPECT_EQ(hash_of({}), "68a9896c6c34629010e1ab8d2ef3cc024fbb32d9461dfc6196f0c2cb04913159");
+  EXPECT_EQ(hash_of(small_fleet()), "721f41a4dde946ae252f01b3b59bc0f9d88ba2170ff0296ee9c646995190d8a3");
 }
 
 TEST(SealFleet, SeesEveryField) {
@@ -60,6 +60,8 @@ TEST(SealFleet, SeesEveryField) {
       {"endpoint name", [](Fleet& f) { f.endpoints[0].name = "remote"; }},
       {"endpoint place", [](Fleet& f) { f.endpoints[0].place = {}; }},
       {"endpoint kind", [](Fleet& f) { f.endpoints[0].kind = EndpointKind::kOpenAi; }},
+      {"on this machine", [](Fleet& f) { f.endpoints[0].on_this_machine = true; }},
+      {"zero retention", [](Fleet& f) { f.endpoints[0].zero_retention = true; }},
       {"issuer", [](Fleet& f) { f.endpoints[0].issuer = 1; }},
       {"slots", [](Fleet& f) { f.endpoints[0].slots = 3; }},
       {"connect", [](Fleet& f) { f.endpoints[0].timeouts.connect += 1ns; }},

@@ -93,6 +93,7 @@ class Capabilities {
   constexpr bool covers(Capabilities needs) const { return (needs.bits_ & ~bits_) == 0; }
   constexpr Capabilities without(Capabilities other) const { return from_bits(bits_ & ~other.bits_); }
   constexpr Capabilities joined(Capabilities other) const { return from_bits(bits_ | other.bits_); }
+  constexpr Capabilities shared(Capabilities other) const { return from_bits(bits_ & other.bits_); }
   constexpr bool empty() const { return bits_ == 0; }
   constexpr std::uint32_t bits() const { return bits_; }
   static constexpr Capabilities from_bits(std::uint32_t bits) {

@@ -51,8 +51,41 @@ std::string seconds(Duration duration) {
   return fmt::format("{:g} s", static_cast<double>(to_millis(duration)) / 1000);
 }
 
+struct Objection {
+  const policy::Rule* rule;
+  std::string why;  // as the rest of a sentence about the target
+};
+
+/// What each rule has against a target that a verdict forbids.
+std::vector<Objection> objections(const Verdict& verdict, const Question& question, const World& world) {
+  std::vector<Objection> all;
+  const policy::Asked asked = question.asked();
+  const std::string_view own = verdict.target.model ? std::string_view(world.fleet->at(verdict.target).name) : "";
+  for (const policy::Rule& rule : world.policy->rules) {
+    if (!rule.applies(asked) || !rule.covers(asked, own)) continue;
+    const Capabilities used = rule.forbidden.shared(asked.uses);
+    if (rule.forbids(asked)) {
+      all.push_back({&rule, asked.surface == inference::Surface::kPassthrough
+                                ? "would get a request that nobody read"
+                                : fmt::format("would be asked for {}", list(used))});
+    }
+    const policy::Breach breach = policy::breach_of(rule, *world.fleet, verdict.target.endpoint);
+    if (breach != policy::Breach::kNone)
+      all.push_back({&rule, policy::describe(breach, *world.fleet, verdict.target.endpoint)});
+  }
+  return all;
+}
+
+/// "stands in US (rule europe) and is not on this machine (rule patients)"
+std::string forbidden_because(const Verdict& verdict, const Question& question, const World& world) {
+  std::vector<std::string> words;
+  for (const Objection& objection : objections(verdict, question, world))
+    words.push_back(fmt::format("{} (rule {})", objection.why, objection.rule->name));
+  return words.empty() ? "is outside of the policy, which is of another configuration" : list(words, " and ");
+}
+
 /// What a verdict says of its target, as the rest of a sentence: "lacks tools".
-std::string predicate(const Verdict& verdict, const World& world) {
+std::string predicate(const Verdict& verdict, const Question& question, const World& world) {
   switch (verdict.rejection) {
     case Rejection::kNone:
       return "may serve it";
@@ -67,6 +100,8 @@ std::string predicate(const Verdict& verdict, const World& world) {
       return "is one of several issuers, of which only one can read what the request holds (signed thinking, files)";
     case Rejection::kContextTooSmall:
       return fmt::format("has a context of {} tokens", context_tokens_of(world, verdict.target));
+    case Rejection::kForbidden:
+      return forbidden_because(verdict, question, world);
     case Rejection::kDown:
       return "is down";
     case Rejection::kNotLoaded: {
@@ -91,7 +126,7 @@ std::string predicate(const Verdict& verdict, const World& world) {
 
 /// "local/small lacks tools; cloud/large is down", of those that `which` picks.
 template <class Which>
-std::string causes(const Decision& decision, const World& world, Which which) {
+std::string causes(const Decision& decision, const Question& question, const World& world, Which which) {
   std::string out;
   std::size_t named = 0;
   std::size_t more = 0;
@@ -102,7 +137,7 @@ std::string causes(const Decision& decision, const World& world, Which which) {
       continue;
     }
     if (named++ > 0) out += "; ";
-    out += name_of(world, verdict.target) + " " + predicate(verdict, world);
+    out += name_of(world, verdict.target) + " " + predicate(verdict, question, world);
   }
   if (more > 0) out += fmt::format("; and {} more", more);
   return out;
@@ -175,6 +210,26 @@ std::string model_not_found(const Question& question, const World& world) {
   return out + fmt::format("; {} {}", keyless ? "ask for" : "it may use", list(offered, " or "));
 }
 
+std::string forbidden(const Decision& decision, const Question& question, const World& world) {
+  std::vector<const policy::Rule*> rules;
+  Capabilities uses;
+  for (const Verdict& verdict : decision.verdicts()) {
+    if (verdict.rejection != Rejection::kForbidden) continue;
+    for (const Objection& objection : objections(verdict, question, world)) {
+      if (std::ranges::find(rules, objection.rule) == rules.end()) rules.push_back(objection.rule);
+      if (question.surface != inference::Surface::kPassthrough)
+        uses = uses.joined(objection.rule->forbidden.shared(question.asked().uses));
+    }
+  }
+  std::vector<std::string> names;
+  for (const policy::Rule* rule : rules) names.push_back(rule->name);
+  const std::string why =
+      causes(decision, question, world, [](Rejection rejection) { return rejection == Rejection::kForbidden; });
+  const std::string advice = uses.empty() ? "" : fmt::format("; leave {} out of the request", list(uses));
+  return fmt::format("the policy ({} {}) leaves no endpoint for {}: {}{}", names.size() == 1 ? "rule" : "rules",
+                     list(names, " and "), asked_model(question, world), why, advice);
+}
+
 std::string outcome_line(const Decision& decision, const Question& question, const World& world) {
   switch (decision.outcome()) {
     case Outcome::kRun:
@@ -203,28 +258,30 @@ std::string denial_sentence(const Decision& decision, const Question& question, 
     case ErrorCode::kUnsupported: {
       const bool lacking = std::ranges::find(decision.verdicts(), Rejection::kLacksCapability, &Verdict::rejection) !=
                            decision.verdicts().end();
-      std::string why = causes(decision, world, is_cause);
+      std::string why = causes(decision, question, world, is_cause);
       if (why.empty()) why = fmt::format("none of its endpoints speaks {}", inference::name_of(question.surface));
       return fmt::format(
           "no endpoint can serve {}: {}; {}", asked_model(question, world), why,
           could_advice(question, world,
                        lacking ? "leave that out of the request or ask for another model" : "ask for another model"));
     }
+    case ErrorCode::kForbidden:
+      return forbidden(decision, question, world);
     case ErrorCode::kContextExceeded:
-      return fmt::format(
-          "a prompt of about {} tokens does not fit {}: {}; {}", question.estimated_input_tokens,
-          asked_model(question, world),
-          causes(decision, world, [](Rejection rejection) { return rejection == Rejection::kContextTooSmall; }),
-          could_advice(question, world, "shorten the prompt"));
+      return fmt::format("a prompt of about {} tokens does not fit {}: {}; {}", question.estimated_input_tokens,
+                         asked_model(question, world),
+                         causes(decision, question, world,
+                                [](Rejection rejection) { return rejection == Rejection::kContextTooSmall; }),
+                         could_advice(question, world, "shorten the prompt"));
     case ErrorCode::kOverloaded:
       return fmt::format("no slot came free for {} within {}: {}; try again later", asked_model(question, world),
-                         seconds(question.wait_limit), causes(decision, world, [](Rejection rejection) {
+                         seconds(question.wait_limit), causes(decision, question, world, [](Rejection rejection) {
                            return rejection == Rejection::kFull || rejection == Rejection::kNotLoaded;
                          }));
     case ErrorCode::kRateLimited:
       return fmt::format("every endpoint for {} said that it is busy; try again later", asked_model(question, world));
     default: {
-      const auto why = causes(decision, world, [](Rejection rejection) {
+      const auto why = causes(decision, question, world, [](Rejection rejection) {
         return rejection == Rejection::kDown || rejection == Rejection::kTriedBefore ||
                rejection == Rejection::kSilentBefore || rejection == Rejection::kUnfitBefore;
       });
@@ -245,7 +302,8 @@ std::string explain(const Decision& decision, const Question& question, const Wo
     const auto* now = conditions_of(world, verdict.target.endpoint);
     const bool on_trial = now != nullptr && now->health == fleet::Health::kTrial;
     fmt::format_to(std::back_inserter(out), "{:>3}. {} {}{}{}\n", ++rank, name_of(world, verdict.target),
-                   predicate(verdict, world), on_trial ? ", on trial after failures" : "", chosen ? " <- chosen" : "");
+                   predicate(verdict, question, world), on_trial ? ", on trial after failures" : "",
+                   chosen ? " <- chosen" : "");
   }
   fmt::format_to(std::back_inserter(out), "fleet {}, policy {}, conditions {}, place version {}, decision {:016x}\n",
                  decision.fleet_number(), decision.policy_number(), decision.conditions_number(), kPlaceVersion,
@@ -293,7 +351,14 @@ std::string explain_json(const Decision& decision, const Question& question, con
         if (verdict.lacking.has(capability)) row["lacking"].push_back(inference::name_of(capability));
       }
     }
-    row["explanation"] = predicate(verdict, world);
+    if (verdict.rejection == Rejection::kForbidden) {
+      row["rules"] = Json::array();
+      for (const Objection& objection : objections(verdict, question, world)) {
+        if (row["rules"].empty() || row["rules"].back() != objection.rule->name)
+          row["rules"].push_back(objection.rule->name);
+      }
+    }
+    row["explanation"] = predicate(verdict, question, world);
     json["candidates"].push_back(std::move(row));
   }
   json["snapshots"] = {

@@ -81,9 +81,12 @@ class Placer {
         fleet_(*world.fleet),
         verdicts_(scratch.verdicts_),
         seen_(scratch.seen_),
+        by_model_(scratch.by_model_),
+        asked_(question.asked()),
         needs_(question.needs.joined({inference::need_of(question.surface)})),
         limit_(later(question.first_asked_at, question.wait_limit)) {
     verdicts_.clear();
+    gather_rules();
   }
 
   Decision decide() {
@@ -139,6 +142,53 @@ class Placer {
     if (may_retry) return wait(decision, soonest);
     if (any_full) return deny(decision, ErrorCode::kOverloaded);
     deny(decision, cause_of_denial());
+  }
+
+  /// The endpoints that every rule allows which applies whatever the model, what those rules demand, and the rules that
+  /// are to be asked at each candidate.
+  void gather_rules() {
+    const policy::Policy& policy = *world_.policy;
+    by_model_.clear();
+    permitted_.fill();
+    if (policy.rules.empty()) return;
+    if (policy.fleet != fleet_.hash) return permitted_.clear();  // its sets are of other endpoints
+    for (std::uint16_t i = 0; i < policy.rules.size(); ++i) {
+      const policy::Rule& rule = policy.rules[i];
+      if (!rule.applies(asked_)) continue;
+      if (!rule.when.models.empty()) {
+        by_model_.push_back(i);
+      } else if (rule.forbids(asked_)) {
+        permitted_.clear();
+      } else {
+        permitted_.keep(rule.allowed);
+        add(obligations_, rule);
+      }
+    }
+  }
+
+  static void add(Obligations& obligations, const policy::Rule& rule) {
+    obligations.no_storage |= rule.zero_retention;
+    if (rule.output_cap == 0) return;
+    const std::uint32_t before = obligations.output_cap;
+    obligations.output_cap = before == 0 ? rule.output_cap : std::min(before, rule.output_cap);
+  }
+
+  bool permits(Target target) const {
+    if (!permitted_.has(target.endpoint)) return false;
+    return std::ranges::all_of(by_model_, [&](std::uint16_t index) {
+      const policy::Rule& rule = world_.policy->rules[index];
+      return !rule.covers(asked_, fleet_.at(target).name) ||
+             (!rule.forbids(asked_) && rule.allowed.has(target.endpoint));
+    });
+  }
+
+  Obligations obligations_for(Target target) const {
+    Obligations obligations = obligations_;
+    for (const std::uint16_t index : by_model_) {
+      const policy::Rule& rule = world_.policy->rules[index];
+      if (rule.covers(asked_, fleet_.at(target).name)) add(obligations, rule);
+    }
+    return obligations;
   }
 
   /// Fills the verdicts. False: there is no such model for this key.
@@ -233,6 +283,8 @@ class Placer {
       verdict.rejection = Rejection::kIssuerUnknown;
     } else if (!may_fit(target)) {
       verdict.rejection = Rejection::kContextTooSmall;
+    } else if (!permits(target)) {
+      verdict.rejection = Rejection::kForbidden;
     } else {
       verdict.rejection = judge_history(target);
     }
@@ -294,7 +346,7 @@ class Placer {
 
   Rejection probe_of_endpoint() const {
     const Target itself{question_.only, ModelIndex{}};
-    return judge_history(itself);
+    return permitted_.has(question_.only) ? judge_history(itself) : Rejection::kForbidden;
   }
 
   bool same_model(Target a, Target b) const {
@@ -335,10 +387,12 @@ class Placer {
     return any ? ErrorCode::kRateLimited : ErrorCode::kUnavailable;
   }
 
-  /// The cause nearest to serving: what could serve but for its health or an earlier failure, then but for its context.
+  /// The cause nearest to serving: what could serve but for its health or an earlier failure, then but for a rule, then
+  /// but for its context.
   ErrorCode cause_of_denial() const {
     bool tried = false;
     bool down = false;
+    bool forbidden = false;
     bool too_small = false;
     for (const Verdict& verdict : verdicts_) {
       switch (verdict.rejection) {
@@ -351,6 +405,9 @@ class Placer {
         case Rejection::kUnfitBefore:
           down = true;
           break;
+        case Rejection::kForbidden:
+          forbidden = true;
+          break;
         case Rejection::kContextTooSmall:
           too_small = true;
           break;
@@ -360,6 +417,7 @@ class Placer {
     }
     if (tried && !down) return all_tried();
     if (tried || down) return ErrorCode::kUnavailable;
+    if (forbidden) return ErrorCode::kForbidden;
     return too_small ? ErrorCode::kContextExceeded : ErrorCode::kUnsupported;
   }
 
@@ -367,6 +425,7 @@ class Placer {
     verdict.rejection = Rejection::kNone;
     decision.outcome_ = Outcome::kRun;
     decision.target_ = verdict.target;
+    if (verdict.target.model) decision.obligations_ = obligations_for(verdict.target);
     decision.timeouts_ = timeouts_for(verdict.target.endpoint);
   }
 
@@ -437,6 +496,10 @@ class Placer {
   const fleet::Fleet& fleet_;
   std::vector<Verdict>& verdicts_;
   std::vector<std::uint64_t>& seen_;
+  std::vector<std::uint16_t>& by_model_;  // rules that name models, and apply if the candidate's is among them
+  const policy::Asked asked_;
+  fleet::EndpointSet permitted_;
+  Obligations obligations_;
   const Capabilities needs_;
   const Instant limit_;
   std::array<bool, kPasses.size()> passes_{};  // that have something to consider
@@ -450,10 +513,10 @@ std::string_view name_of(Outcome outcome) {
 }
 
 std::string_view name_of(Rejection rejection) {
-  static constexpr std::array<std::string_view, 12> kNames = {"none",         "not_the_probed", "lacks_capability",
-                                                              "not_carried",  "issuer_unknown", "context_too_small",
-                                                              "down",         "not_loaded",     "full",
-                                                              "tried_before", "silent_before",  "unfit_before"};
+  static constexpr std::array<std::string_view, 13> kNames = {
+      "none",        "not_the_probed", "lacks_capability", "not_carried", "issuer_unknown", "context_too_small",
+      "forbidden",   "down",           "not_loaded",       "full",        "tried_before",   "silent_before",
+      "unfit_before"};
   static_assert(static_cast<std::size_t>(Rejection::kUnfitBefore) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(rejection)];
 }
@@ -464,6 +527,7 @@ bool Decision::rejects_as(Rejection rejection) const {
 
 Scratch::Scratch() {
   verdicts_.reserve(fleet::kMaxTargetsPerModel);
+  by_model_.reserve(policy::kMaxRules);
 }
 
 Capabilities capabilities_of(const World& world, Target target) {

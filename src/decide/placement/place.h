@@ -15,7 +15,7 @@
 namespace thalweg::placement {
 
 /// Changes whenever the same Question and World may give another Decision.
-inline constexpr std::uint32_t kPlaceVersion = 5;
+inline constexpr std::uint32_t kPlaceVersion = 6;
 
 enum class Outcome : std::uint8_t { kRun, kWait, kDeny };
 std::string_view name_of(Outcome outcome);
@@ -28,6 +28,7 @@ enum class Rejection : std::uint8_t {
   kNotCarried,       // its API cannot say what the request says
   kIssuerUnknown,    // the request is bound to its issuer, and the model has endpoints of several
   kContextTooSmall,
+  kForbidden,     // a rule of the policy: see policy::breach_of
   kDown,          // its breaker is open, its engine is not running or its key is missing
   kNotLoaded,     // its engine loads the model when it is needed
   kFull,          // all its slots are taken
@@ -43,7 +44,7 @@ struct Verdict {
   inference::Capabilities lacking;  // for kLacksCapability
 };
 
-/// What the body of an attempt must carry out. The rules that set them join with the policy's limits.
+/// What the body of an attempt must carry out, as the rules of the policy say.
 struct Obligations {
   std::uint32_t output_cap = 0;  // 0: none
   bool no_storage = false;
@@ -59,6 +60,7 @@ class Scratch {
   friend class Placer;
   std::vector<Verdict> verdicts_;
   std::vector<std::uint64_t> seen_;  // one bit a target, for `auto`
+  std::vector<std::uint16_t> by_model_;
 };
 
 /// Made by `place()` alone.
@@ -128,7 +130,8 @@ inline constexpr Duration kEngineFirstTokenFloor = 10s;
 inline constexpr Duration kEngineGap = 30s;
 
 /// Decides. kDeny carries: kModelNotFound (no such model, or the key may not use it), kUnsupported (no target is
-/// capable: say what lacks), kContextExceeded (capable but for the context's size), kUnavailable (capable but none
+/// capable: say what lacks), kContextExceeded (capable but for the context's size), kForbidden (capable, and outside of
+/// the policy's rules), kUnavailable (capable but none
 /// healthy, or all tried), kRateLimited (all tried, and every one said that it is busy), kOverloaded (waited
 /// `wait_limit` for a slot). Prefers targets in the model's order; among equals a healthy or unknown endpoint before
 /// one on trial; a full one is passed over, and when only full ones are left the answer is kWait. One whose model is

@@ -9,6 +9,7 @@
 
 #include "decide/placement/place.h"
 #include "decide/placement/random_world_test.h"
+#include "decide/placement/rules_oracle_test.h"
 
 namespace thalweg::placement {
 namespace {
@@ -67,7 +68,7 @@ bool may_do(const RandomWorld& random, Target target, Capability capability) {
   return can_do(random, target, capability);
 }
 
-/// Nothing lasting speaks against it: capability, API, issuer, context, earlier silence or unfitness, health.
+/// Nothing lasting speaks against it: capability, API, issuer, context, a rule, earlier silence or unfitness, health.
 bool may_ever_run(const RandomWorld& random, Target target) {
   const Question& q = random.question;
   if (q.only && q.only != target.endpoint) return false;
@@ -85,6 +86,7 @@ bool may_ever_run(const RandomWorld& random, Target target) {
   const std::uint64_t configured_context = random.fleet.at(target).context_tokens;
   const std::uint64_t context = told.context_tokens != 0 ? told.context_tokens : configured_context;
   if (context != 0 && q.estimated_input_tokens > 2 * context) return false;
+  if (!keeps_rules(random, target)) return false;
   if (!q.only && endpoint.health == Health::kDown) return false;
   for (const EarlierAttempt& earlier : q.earlier.view()) {
     if (earlier.end == AttemptEnd::kSilent && earlier.target.endpoint == target.endpoint) return false;
@@ -233,6 +235,7 @@ TEST(PlaceLaw, DeniesOrWaitsForAReasonThatHolds) {
         break;
       case ErrorCode::kUnsupported:
       case ErrorCode::kContextExceeded:
+      case ErrorCode::kForbidden:
         ASSERT_FALSE(any_ever);
         break;
       case ErrorCode::kOverloaded:
@@ -246,8 +249,9 @@ TEST(PlaceLaw, DeniesOrWaitsForAReasonThatHolds) {
         FAIL() << name_of(decision.denial());
     }
   }
-  for (const ErrorCode code : {ErrorCode::kModelNotFound, ErrorCode::kUnsupported, ErrorCode::kContextExceeded,
-                               ErrorCode::kOverloaded, ErrorCode::kUnavailable, ErrorCode::kRateLimited}) {
+  for (const ErrorCode code :
+       {ErrorCode::kModelNotFound, ErrorCode::kUnsupported, ErrorCode::kContextExceeded, ErrorCode::kForbidden,
+        ErrorCode::kOverloaded, ErrorCode::kUnavailable, ErrorCode::kRateLimited}) {
     EXPECT_GT(denials[static_cast<std::size_t>(code)], 0U) << name_of(code);
   }
 }

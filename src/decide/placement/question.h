@@ -56,17 +56,6 @@ struct EarlierAttempts {
   std::span<const EarlierAttempt> view() const { return {entries.data(), count}; }
 };
 
-/// A set of endpoints.
-class EndpointSet {
- public:
-  void add(EndpointIndex endpoint) { words_[endpoint.value / 64U] |= std::uint64_t{1} << endpoint.value % 64U; }
-  bool has(EndpointIndex endpoint) const { return (words_[endpoint.value / 64U] >> endpoint.value % 64U & 1U) != 0; }
-  void clear() { words_ = {}; }
-
- private:
-  std::array<std::uint64_t, fleet::kMaxEndpoints / 64> words_{};
-};
-
 struct Question {
   RequestId request;
   std::uint8_t attempt = 1;  // counts from 1
@@ -82,12 +71,18 @@ struct Question {
   policy::Subject subject;
   EndpointIndex only;  // a probe's endpoint: nothing else will do, and health does not bar it
   EarlierAttempts earlier;
-  EndpointSet seen_free;     // full by the published conditions, but the shard saw free slots enough there just now
-  Instant asked_at{};        // now
-  Instant first_asked_at{};  // when the request was first placed: bounds its waiting
+  fleet::EndpointSet seen_free;  // full by the published conditions, but the shard saw free slots enough there just now
+  Instant asked_at{};            // now
+  Instant first_asked_at{};      // when the request was first placed: bounds its waiting
   Duration wait_limit = 30s;
   UtcTime utc{};
   std::uint64_t seed = 0;  // hash of the request id
+
+  /// What the policy's rules read of it. What is not read is taken to use everything.
+  policy::Asked asked() const {
+    const bool unread = surface == inference::Surface::kPassthrough;
+    return {subject, surface, model, unread ? policy::kUses : policy::kUses.shared(needs)};
+  }
 
   /// What the request itself says; its model's name stays where the request points.
   void take_features(const inference::Request& of) {

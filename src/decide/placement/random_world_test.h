@@ -42,12 +42,15 @@ class RandomWorld {
     static constexpr std::string_view kNames[] = {"small", "large", "coder", "vision"};
     static constexpr std::uint32_t kContexts[] = {0, 512, 4096, 131072};
     fleet.number = 1 + below(1000);
-    fleet.places.resize(1);
+    fleet.places.resize(1 + below(3));
+    for (auto& place : fleet.places) make_place(place);
     fleet.endpoints.resize(1 + below(5));
     for (auto& endpoint : fleet.endpoints) {
       endpoint.name = "e" + std::to_string(&endpoint - fleet.endpoints.data());
-      endpoint.place = PlaceIndex{0};
+      endpoint.place = PlaceIndex{static_cast<std::uint16_t>(below(fleet.places.size()))};
       endpoint.kind = static_cast<fleet::EndpointKind>(below(fleet::kEndpointKindCount));
+      endpoint.on_this_machine = endpoint.kind == fleet::EndpointKind::kEngine || once_in(3);
+      endpoint.zero_retention = once_in(2);
       endpoint.issuer = static_cast<std::uint16_t>(below(2));
       endpoint.slots = static_cast<std::uint32_t>(below(4));
       if (once_in(2)) endpoint.timeouts.first_token = Duration::zero();
@@ -81,12 +84,65 @@ class RandomWorld {
     fleet::seal(fleet);
   }
 
+  std::string any_of(std::initializer_list<const char*> words) { return words.begin()[below(words.size())]; }
+
+  void make_place(fleet::Place& place) {
+    place.name = "p" + std::to_string(&place - fleet.places.data());
+    place.kind = static_cast<fleet::PlaceKind>(below(4));
+    place.country = any_of({"", "DE", "FR", "US"});
+    place.operator_name = any_of({"", "own", "acme"});
+    if (once_in(2)) place.attestations.push_back("ISO27001");
+    if (once_in(3)) place.attestations.push_back("C5");
+  }
+
+  policy::PlaceTest any_test() {
+    policy::PlaceTest test;
+    if (once_in(5)) test.names.push_back(any_of({"p0", "p1", "p2"}));
+    if (once_in(4)) test.kinds = static_cast<std::uint8_t>(1 + below(15));
+    if (once_in(3)) test.countries = once_in(2) ? std::vector<std::string>{"DE", "FR"} : std::vector<std::string>{"US"};
+    if (once_in(5)) test.operators.push_back(any_of({"own", "acme"}));
+    if (once_in(5)) test.attestations.push_back(any_of({"ISO27001", "C5"}));
+    return test;
+  }
+
+  fleet::EndpointSet any_endpoints() {
+    fleet::EndpointSet set;
+    for (std::uint16_t e = 0; e < fleet.endpoints.size(); ++e) {
+      if (once_in(2)) set.add({e});
+    }
+    return set;
+  }
+
+  policy::Rule any_rule() {
+    policy::Rule rule;
+    rule.name = "r" + std::to_string(policy.rules.size());
+    if (once_in(3)) rule.when.tenants.push_back(any_of({"tenant-a", "tenant-b", "default"}));
+    if (once_in(4)) rule.when.keys.push_back(any_of({"all", "some"}));
+    if (once_in(3)) rule.when.models.push_back(any_of({"small", "large", "any", "auto"}));
+    if (once_in(4)) rule.when.surfaces = static_cast<std::uint32_t>(1 + below(3));
+    if (once_in(4)) rule.when.uses = policy::kUses.shared(any_capabilities());
+    if (once_in(2)) rule.only = any_test();
+    if (once_in(3)) rule.never = any_test();
+    rule.names_endpoints = once_in(6);
+    if (rule.names_endpoints) rule.only_endpoints = any_endpoints();
+    if (once_in(6)) rule.never_endpoints = any_endpoints();
+    rule.local_only = once_in(8);
+    rule.zero_retention = once_in(6);
+    if (once_in(6)) rule.never_uses = policy::kUses.shared(any_capabilities()).shared(any_capabilities());
+    if (once_in(3)) rule.allowed_uses = policy::kUses.shared(any_capabilities());
+    if (once_in(4)) rule.output_cap = static_cast<std::uint32_t>(1 + below(1000));
+    return rule;
+  }
+
   void make_policy() {
     policy.number = 1 + below(1000);
     policy.keys.push_back({"all", {}, "tenant-a", {}});
     policy.keys.push_back({"some", {}, "tenant-b", {"small", "any"}});
     policy.keys.push_back({"none", {}, "tenant-c", {"retired"}});
-    policy::seal(policy);
+    if (once_in(2)) {
+      for (std::uint64_t rules = 1 + below(3); rules > 0; --rules) policy.rules.push_back(any_rule());
+    }
+    policy::seal(policy, fleet);
   }
 
   void make_conditions() {
@@ -129,7 +185,10 @@ class RandomWorld {
       question.carried_by = {static_cast<fleet::EndpointKind>(below(fleet::kEndpointKindCount))};
       question.bound_elsewhere = once_in(2);
     }
-    if (!once_in(3)) question.subject.key = &policy.keys[below(policy.keys.size())];
+    if (!once_in(3)) {
+      question.subject.key = &policy.keys[below(policy.keys.size())];
+      question.subject.tenant = question.subject.key->tenant;
+    }
     if (once_in(8)) question.only = EndpointIndex{static_cast<std::uint16_t>(below(fleet.endpoints.size()))};
     question.first_asked_at = Instant(std::chrono::seconds(1000 + below(1000)));
     question.asked_at = question.first_asked_at + kWaited[below(std::size(kWaited))];

@@ -1,4 +1,4 @@
-// Policy: who asks and what that key may use. Rules and hard limits of places join here with the `policy:` section.
+// Policy: who asks, what that key may use, and the rules that every request runs under.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "decide/policy/rules.h"
 
 namespace thalweg::policy {
 
@@ -21,17 +22,19 @@ struct Key {
   bool may_use(std::string_view model) const;
 };
 
-/// The keys of one configuration, sorted by id.
+/// The keys and rules of one configuration; keys sorted by id, rules in the order of the file.
 struct Policy {
   std::uint64_t number = 0;
   Sha256 hash{};
   std::vector<Key> keys;
+  std::vector<Rule> rules;
+  Sha256 fleet{};  // the hash of the fleet that the rules' sets of endpoints are for; made by seal()
 
   const Key* find_key(std::string_view id) const;
 };
 
-/// Sets `hash` from the content and sorts keys by id.
-void seal(Policy& policy);
+/// Sets `hash` from the content, sorts keys by id and works out what rules say of each endpoint. The fleet is sealed.
+void seal(Policy& policy, const fleet::Fleet& fleet);
 
 /// All that rules read of who asks. `key` is null where no keys are configured (loopback accepts any bearer then).
 struct Subject {
