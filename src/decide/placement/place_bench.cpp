@@ -65,5 +65,27 @@ void PlaceAuto(benchmark::State& state) {
 }
 BENCHMARK(PlaceAuto);
 
+// Half of the rules apply, every fifth names models, and each rules out a few endpoints.
+void PlaceUnderRules(benchmark::State& state) {
+  const auto endpoints = static_cast<std::size_t>(state.range(0));
+  Bench bench(endpoints, 20);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(state.range(1)); ++i) {
+    policy::Rule rule{.name = "rule-" + std::to_string(i)};
+    rule.when.tenants = {"someone", i % 2 == 0 ? "default" : "else"};
+    if (i % 5 == 0) rule.when.models = {"large", "small"};
+    if (i % 3 == 0) rule.when.surfaces = 7;
+    rule.never_endpoints.add({static_cast<std::uint16_t>(i * 7 % endpoints)});
+    rule.never_endpoints.add({static_cast<std::uint16_t>(i * 11 % endpoints)});
+    if (i % 4 == 0) rule.output_cap = 1000;
+    bench.policy.rules.push_back(std::move(rule));
+  }
+  bench.fleet.places.resize(1);
+  for (fleet::Endpoint& endpoint : bench.fleet.endpoints) endpoint.place = {0};
+  fleet::seal(bench.fleet);
+  policy::seal(bench.policy, bench.fleet);
+  bench.run(state);
+}
+BENCHMARK(PlaceUnderRules)->Args({4, 10})->Args({64, 50})->Args({64, 500})->Args({256, 500});
+
 }  // namespace
 }  // namespace thalweg::placement
