@@ -27,10 +27,10 @@ void add_config(CLI::App& app, int& exit_code) {
     const auto counted = [](std::size_t count, std::string_view what) {
       return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
     };
-    fmt::print("{}: ok: {}, {}, {}, {}\n", *file, counted(settings->fleet.places.size(), "place"),
+    fmt::print("{}: ok: {}, {}, {}, {}, {}\n", *file, counted(settings->fleet.places.size(), "place"),
                counted(settings->fleet.endpoints.size(), "endpoint"),
                counted(settings->fleet.models.size() - settings->passages.size(), "model"),
-               counted(settings->policy.keys.size(), "key"));
+               counted(settings->policy.keys.size(), "key"), counted(settings->policy.rules.size(), "rule"));
     exit_code = 0;
   });
   CLI::App* schema = config->add_subcommand("schema", "Print the JSON Schema of the file, for editors");
