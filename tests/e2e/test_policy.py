@@ -190,6 +190,28 @@ def test_a_use_is_refused_in_every_api(start, standin, python):
     assert client.chat.completions.create(**ASK).choices
 
 
+def test_what_thalweg_does_not_know_may_be_anything(start, standin, python):
+    gateway = start(ruled(config.one(standin), careful={"uses": {"never": ["hosted_tools"]}}))
+    client = python(gateway.base_url)
+    with pytest.raises(openai.PermissionDeniedError, match="leave other out of the request"):
+        client.chat.completions.create(**ASK, extra_body={"plugins": [{"id": "web"}]})
+    with pytest.raises(openai.PermissionDeniedError):
+        client.chat.completions.create(model="big", messages=[{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "https://x.example/y.png"}}]}], extra_body={"plugins": []})
+    assert client.chat.completions.create(**ASK, temperature=0.5, extra_body={"top_k": 4, "min_p": 0.1}).choices
+    assert len(standin.asked()) == 1
+
+
+def test_nothing_is_fetched_from_elsewhere_under_local_only(start, standin, python):
+    gateway = start(ruled(config.one(standin), home={"local_only": True}))
+    client = python(gateway.base_url)
+    picture = {"type": "image_url", "image_url": {"url": "https://x.example/y.png"}}
+    with pytest.raises(openai.PermissionDeniedError, match="remote_urls"):
+        client.chat.completions.create(model="big", messages=[{"role": "user", "content": [picture]}])
+    assert standin.asked() == []
+    assert client.chat.completions.create(model="big", messages=[IMAGE]).choices
+
+
 def test_a_rule_holds_with_the_next_request_and_a_running_answer_ends_as_it_began(start, standin, python):
     gateway = start(config.one(standin))
     standin.next(behaviour.normal(gap=0.05))

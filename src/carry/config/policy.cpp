@@ -18,17 +18,14 @@ using document::Errors;
 using document::Member;
 using document::Node;
 using document::Section;
-using inference::Capabilities;
-using inference::Capability;
+using inference::Use;
+using inference::Uses;
 
 using Groups = std::map<std::string, std::vector<std::string>, std::less<>>;
 using Names = std::vector<std::string_view>;
 
 constexpr std::size_t kCountryCode = 2;
 constexpr std::uint64_t kMostTokens = 100'000'000;
-
-constexpr std::array<Capability, 5> kUses = {Capability::kHostedTools, Capability::kStorage, Capability::kImages,
-                                             Capability::kAudio, Capability::kFiles};
 
 template <class Range, class Name>
 Names names_in(const Range& range, Name name) {
@@ -61,22 +58,19 @@ std::vector<std::string> known_words(Section& section, std::string_view key, std
   return found;
 }
 
-template <class Kind, std::size_t kCount>
-std::uint32_t known_bits(Section& section, std::string_view key, std::string_view what, Errors& errors) {
+/// The values of an enumeration, by their names.
+template <class Set, class Kind, std::size_t kCount>
+Set known_set(Section& section, std::string_view key, std::string_view what, Errors& errors) {
   Names names;
   for (std::size_t i = 0; i < kCount; ++i) names.push_back(name_of(static_cast<Kind>(i)));
-  std::uint32_t bits = 0;
+  Set set;
   for (const std::string& word : known_words(section, key, what, names, errors))
-    bits |= 1U << (std::ranges::find(names, word) - names.begin());
-  return bits;
+    set.add(static_cast<Kind>(std::ranges::find(names, word) - names.begin()));
+  return set;
 }
 
-Capabilities read_uses(Section& section, std::string_view key, Errors& errors) {
-  const Names names = names_in(kUses, [](Capability use) { return inference::name_of(use); });
-  Capabilities uses;
-  for (const std::string& word : known_words(section, key, "use", names, errors))
-    uses.add(kUses[static_cast<std::size_t>(std::ranges::find(names, word) - names.begin())]);
-  return uses;
+Uses read_uses(Section& section, std::string_view key, Errors& errors) {
+  return known_set<Uses, Use, inference::kUseCount>(section, key, "use", errors);
 }
 
 class Reader {
@@ -163,7 +157,8 @@ class Reader {
     when.tenants = known_words(section, "tenants", "tenant", tenants_, errors_);
     when.keys = known_words(section, "keys", "key", keys_, errors_);
     when.models = known_words(section, "models", "model", models_, errors_);
-    when.surfaces = known_bits<inference::Surface, inference::kSurfaceCount>(section, "surfaces", "surface", errors_);
+    when.surfaces = known_set<policy::Surfaces, inference::Surface, inference::kSurfaceCount>(section, "surfaces",
+                                                                                              "surface", errors_);
     when.uses = read_uses(section, "uses", errors_);
     if (node->kind == Node::Kind::kMap && node->members.empty())
       rule.error("when", "says nothing; leave it out for a rule that always applies");
@@ -186,7 +181,8 @@ class Reader {
     if (node == nullptr) return false;
     Section section(*node, places.path_of(key), errors_);
     test.names = known_words(section, "names", "place", places_, errors_);
-    test.kinds = static_cast<std::uint8_t>(known_bits<fleet::PlaceKind, 4>(section, "kinds", "kind", errors_));
+    test.kinds =
+        known_set<fleet::PlaceKinds, fleet::PlaceKind, fleet::kPlaceKindCount>(section, "kinds", "kind", errors_);
     test.countries = read_countries(section);
     for (Section::Word& word : words(section, "operators")) test.operators.push_back(std::move(word.text));
     for (Section::Word& word : words(section, "attestations")) test.attestations.push_back(std::move(word.text));
@@ -248,8 +244,11 @@ class Reader {
     into.allowed_uses = read_uses(section, "allow", errors_);
     if (!into.never_uses.shared(into.allowed_uses).empty())
       section.error("allow", "names what `never` names too; one of the two is meant");
-    if (!into.allowed_uses.empty() && !into.local_only && !into.zero_retention)
+    const bool demands = into.local_only || into.zero_retention;
+    if (!demands && !into.allowed_uses.without({Use::kOther}).empty())
       section.error("allow", "takes uses off what local_only and zero_retention forbid, and the rule has neither");
+    if (!demands && into.allowed_uses.has(Use::kOther) && into.never_uses.empty())
+      section.error("allow", "takes `other` off a rule that forbids nothing");
     if (node->kind == Node::Kind::kMap && node->members.empty())
       rule.error("uses", "limits nothing; give it `never`, or `allow` beside local_only or zero_retention");
     section.finish();

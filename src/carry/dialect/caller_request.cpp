@@ -53,6 +53,11 @@ void CallerRequest::describe(placement::Question& question, fleet::EndpointKinds
   question.surface = surface_;
   question.carried_by = {};
   question.bound_elsewhere = (speaks_messages() && messages_->bound()) || (speaks_responses() && responses_->bound());
+  // An endpoint of the caller's own API gets what the chat completion does not tell.
+  if (from_caller_ != nullptr && from_caller_->holds_unknown()) {
+    question.uses.add(inference::Use::kOther);
+    if (question.bound_elsewhere) question.uses.add(inference::Use::kFileIds);
+  }
   const bool in_chat = from_caller_ == nullptr || from_caller_->not_carried().empty();
   // The engine counts the tokens of a Messages request itself; what it is told is what a chat completion can say.
   const bool beyond_engine = (speaks_ollama() && !ollama_->beyond_engine().empty()) || !chat_.beyond_engine().empty();

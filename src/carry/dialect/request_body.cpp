@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "carry/dialect/plain_fields.h"
 #include "carry/dialect/read_body.h"
 
 namespace thalweg::dialect {
@@ -96,17 +97,17 @@ bool RequestBody::read_member(const json::Member& member) {
   if (surface_ == inference::Surface::kRerank) return read_rerank_member(member);
   if (surface_ == inference::Surface::kOpenAiEmbeddings) {
     if (field == Field::kModel) return read_model();
-    return field == Field::kInput ? read_prompt() : walk_.skip();
+    return field == Field::kInput ? read_prompt() : skip_unread(member);
   }
   switch (field) {
     case Field::kModel:
       return read_model();
     case Field::kMessages:
-      return chat ? read_messages() : walk_.skip();
+      return chat ? read_messages() : skip_unread(member);
     case Field::kPrompt:
-      return chat ? walk_.skip() : read_prompt();
+      return chat ? skip_unread(member) : read_prompt();
     case Field::kInput:
-      return walk_.skip();
+      return skip_unread(member);
     case Field::kStream:
       return read_flag("stream", stream);
     case Field::kStreamOptions:
@@ -147,6 +148,11 @@ bool RequestBody::read_member(const json::Member& member) {
     case Field::kOther:
       break;
   }
+  return skip_unread(member);
+}
+
+bool RequestBody::skip_unread(const json::Member& member) {
+  if (!is_plain_field(member.name)) request_.uses.add(inference::Use::kOther);
   return walk_.skip();
 }
 

@@ -59,6 +59,8 @@ class RequestBody {
 
  private:
   bool read_member(const json::Member& member);
+  /// Passes over what is not read; a field that is not known to be plain may ask for anything.
+  bool skip_unread(const json::Member& member);
   bool read_model();
   bool read_flag(std::string_view name, Value& value);
   bool read_integer(std::string_view name, Value& value, std::int64_t least);
@@ -68,6 +70,8 @@ class RequestBody {
   bool read_role(std::size_t index, bool& assistant);
   bool read_content(std::size_t index);
   bool read_part(std::size_t index, std::size_t part);
+  bool read_matter();
+  bool read_address(bool named_so);
   bool read_prompt();
   bool read_prompts();
   bool read_token_list();

@@ -86,7 +86,7 @@ bool RequestBody::read_message(std::size_t index) {
         return count_text();
       case MessageField::kAudio:
         if (kind != json::Kind::kNull) need(Capability::kAudio);
-        return walk_.skip();
+        return read_matter();
       case MessageField::kOther:
         break;
     }
@@ -150,10 +150,41 @@ bool RequestBody::read_part(std::size_t index, std::size_t part) {
     const Part matter = kPartMatter.find(member.name, Part::kText);
     if (matter == Part::kText) return count_text();
     if (walk_.next() != json::Kind::kNull) need_part(matter);
-    return walk_.skip();
+    return read_matter();
   });
   if (!read) return false;
   if (!has_type) blame(parameter(".type"), missing(parameter(".type")));
+  return true;
+}
+
+// What an image, a sound or a file is made of: its bytes, or where they are to be found.
+bool RequestBody::read_matter() {
+  switch (walk_.next()) {
+    case json::Kind::kString:
+      return read_address(true);
+    case json::Kind::kObject:
+      return walk_.object([this](const json::Member& member) {
+        const bool id = member.name == "id" || member.name == "file_id";
+        const bool address = member.name.ends_with("url");
+        if (member.name == "filename") return walk_.skip();
+        const json::Kind kind = walk_.next();
+        if (id && kind != json::Kind::kNull) request_.uses.add(inference::Use::kFileIds);
+        return kind == json::Kind::kString ? read_address(address) : walk_.skip();
+      });
+    default:
+      return walk_.skip();
+  }
+}
+
+// What stands in the place of an address and is none that holds the bytes themselves; elsewhere what looks like one.
+bool RequestBody::read_address(bool named_so) {
+  constexpr std::string_view kInline = "data:";
+  constexpr std::size_t kLongestScheme = 16;
+  json::Text text;
+  if (!walk_.string(text)) return false;
+  const bool looks_so = text.raw.substr(0, kLongestScheme).find(':') != text.raw.npos;
+  if ((named_so || looks_so) && !text.raw.empty() && !text.raw.starts_with(kInline))
+    request_.uses.add(inference::Use::kRemoteUrls);
   return true;
 }
 

@@ -25,7 +25,7 @@ bool RequestBody::read_rerank_member(const json::Member& member) {
   if (member.name == "texts") {  // llama-server would answer in that API's shape
     blame("texts", "'texts' is of another API (text-embeddings-inference): send 'documents'");
   }
-  return walk_.skip();
+  return skip_unread(member);
 }
 
 bool RequestBody::read_query() {
@@ -35,6 +35,7 @@ bool RequestBody::read_query() {
       return read_measured_text(query_bytes_);
     case json::Kind::kObject:
       if (beyond_engine.empty()) beyond_engine = "query: an engine ranks by a text, not by an object";
+      request_.uses.add(inference::Use::kOther);
       return walk_.skip();
     default:
       return skip_wrong_type("query", "a string");
@@ -67,6 +68,7 @@ bool RequestBody::read_document(std::uint64_t index) {
     const bool read = walk_.object([&](const json::Member& member) {
       if (member.name != "text" || walk_.next() != json::Kind::kString) {
         has_more_members = true;
+        request_.uses.add(inference::Use::kOther);
         return walk_.skip();
       }
       document.text.begin = walk_.offset();

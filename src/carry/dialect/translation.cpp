@@ -16,6 +16,7 @@ void Translation::begin(std::string_view body) {
   dropped_.clear();
   not_carried_.clear();
   not_carried_parameter_.clear();
+  holds_unknown_ = false;
   fault_.clear();
   fault_parameter_.clear();
   level_ = 0;
@@ -95,6 +96,7 @@ void Translation::leave_out(std::string parameter, std::string message) {
 }
 
 void Translation::refuse(std::string parameter) {
+  holds_unknown_ = true;
   std::string message =
       fmt::format("{}: this cannot be carried to an endpoint that speaks {}; leave it out", parameter, other_);
   leave_out(std::move(parameter), std::move(message));

@@ -23,6 +23,8 @@ class Translation {
   /// then without it: good for its features, not for sending.
   std::string_view not_carried() const { return not_carried_; }
   std::string_view not_carried_parameter() const { return not_carried_parameter_; }
+  /// Something was left out that nothing is known of, so that what is written tells less than the request.
+  bool holds_unknown() const { return holds_unknown_; }
   /// The parameter at fault of the last failed translation.
   std::string_view fault_parameter() const { return fault_parameter_; }
   /// Gives back the memory that a large request took.
@@ -85,6 +87,7 @@ class Translation {
   std::string dropped_;
   std::string not_carried_;
   std::string not_carried_parameter_;
+  bool holds_unknown_ = false;
   std::string fault_;
   std::string fault_parameter_;
 };

@@ -59,7 +59,7 @@ void write(CanonicalBytes& bytes, const Model& model) {
 }  // namespace
 
 std::string_view name_of(PlaceKind kind) {
-  static constexpr std::array<std::string_view, 4> kNames = {"device", "edge", "factory", "cloud"};
+  static constexpr std::array<std::string_view, kPlaceKindCount> kNames = {"device", "edge", "factory", "cloud"};
   static_assert(static_cast<std::size_t>(PlaceKind::kCloud) + 1 == kNames.size());
   return kNames[static_cast<std::size_t>(kind)];
 }

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/enum_set.h"
 #include "base/hash.h"
 #include "base/units.h"
 #include "decide/inference/request.h"
@@ -22,7 +22,9 @@ inline constexpr std::size_t kMaxModelsPerEndpoint = 256;
 inline constexpr std::size_t kMaxTargetsPerModel = 64;
 
 enum class PlaceKind : std::uint8_t { kDevice, kEdge, kFactory, kCloud };
+inline constexpr std::size_t kPlaceKindCount = 4;
 std::string_view name_of(PlaceKind kind);
+using PlaceKinds = EnumSet<PlaceKind, std::uint8_t>;
 
 /// Where endpoints stand. Empty strings are unknown facts.
 struct Place {
@@ -42,24 +44,7 @@ enum class EndpointKind : std::uint8_t {
 inline constexpr std::size_t kEndpointKindCount = 3;
 std::string_view name_of(EndpointKind kind);
 
-/// A set of kinds.
-class EndpointKinds {
- public:
-  constexpr EndpointKinds() = default;
-  constexpr EndpointKinds(std::initializer_list<EndpointKind> list) {
-    for (const EndpointKind kind : list) add(kind);
-  }
-  constexpr void add(EndpointKind kind) { bits_ = static_cast<std::uint8_t>(bits_ | bit(kind)); }
-  constexpr bool has(EndpointKind kind) const { return (bits_ & bit(kind)) != 0; }
-  constexpr std::uint8_t bits() const { return bits_; }
-  friend bool operator==(const EndpointKinds&, const EndpointKinds&) = default;
-
- private:
-  static constexpr std::uint8_t bit(EndpointKind kind) {
-    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(kind));
-  }
-  std::uint8_t bits_ = 0;
-};
+using EndpointKinds = EnumSet<EndpointKind, std::uint8_t>;
 inline constexpr EndpointKinds kAnyEndpointKind = {EndpointKind::kEngine, EndpointKind::kOpenAi,
                                                    EndpointKind::kAnthropic};
 

@@ -13,6 +13,12 @@ std::string_view name_of(Surface surface) {
   return kNames[static_cast<std::size_t>(surface)];
 }
 
+std::string_view name_of(Use use) {
+  static constexpr std::array<std::string_view, kUseCount> kNames = {
+      "hosted_tools", "store", "images", "audio", "files", "remote_urls", "file_ids", "other"};
+  return kNames[static_cast<std::size_t>(use)];
+}
+
 std::string_view name_of(Capability capability) {
   static constexpr std::array<std::string_view, kCapabilityCount> kNames = {
       "chat",     "completions", "tools",        "json_schema", "images",     "audio",  "files",

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string_view>
+
+#include "base/enum_set.h"
 
 namespace thalweg::inference {
 
@@ -80,32 +81,35 @@ constexpr bool generates(Surface surface) {
   return need_of(surface) == Capability::kChat || need_of(surface) == Capability::kCompletions;
 }
 
-/// A set of capabilities as bits.
-class Capabilities {
- public:
-  constexpr Capabilities() = default;
-  constexpr Capabilities(std::initializer_list<Capability> list) {
-    for (const Capability c : list) add(c);
-  }
-  constexpr void add(Capability c) { bits_ |= 1U << static_cast<unsigned>(c); }
-  constexpr void remove(Capability c) { bits_ &= ~(1U << static_cast<unsigned>(c)); }
-  constexpr bool has(Capability c) const { return (bits_ >> static_cast<unsigned>(c) & 1U) != 0; }
-  constexpr bool covers(Capabilities needs) const { return (needs.bits_ & ~bits_) == 0; }
-  constexpr Capabilities without(Capabilities other) const { return from_bits(bits_ & ~other.bits_); }
-  constexpr Capabilities joined(Capabilities other) const { return from_bits(bits_ | other.bits_); }
-  constexpr Capabilities shared(Capabilities other) const { return from_bits(bits_ & other.bits_); }
-  constexpr bool empty() const { return bits_ == 0; }
-  constexpr std::uint32_t bits() const { return bits_; }
-  static constexpr Capabilities from_bits(std::uint32_t bits) {
-    Capabilities c;
-    c.bits_ = bits;
-    return c;
-  }
-  friend bool operator==(const Capabilities&, const Capabilities&) = default;
+using Capabilities = EnumSet<Capability, std::uint32_t>;
 
- private:
-  std::uint32_t bits_ = 0;
+/// What a request lets happen beside the answer, and what it holds beside text: what the rules of a policy name.
+enum class Use : std::uint8_t {
+  kHostedTools,  // the endpoint runs tools of its own: web search, remote MCP servers, code
+  kStore,        // the endpoint keeps the answer
+  kImages,
+  kAudio,
+  kFiles,
+  kRemoteUrls,  // the endpoint fetches what is at an address
+  kFileIds,     // names what the endpoint keeps for the caller: files, containers
+  kOther,       // says something that Thalweg does not know, which may ask for anything
 };
+inline constexpr std::size_t kUseCount = 8;
+/// "hosted_tools", "store", "images", "audio", "files", "remote_urls", "file_ids", "other".
+std::string_view name_of(Use use);
+using Uses = EnumSet<Use, std::uint16_t>;
+inline constexpr Uses kAllUses = Uses::from_bits((1U << kUseCount) - 1);
+
+/// What can be read off the capabilities that a request needs.
+constexpr Uses uses_of(Capabilities needs) {
+  Uses uses;
+  if (needs.has(Capability::kHostedTools)) uses.add(Use::kHostedTools);
+  if (needs.has(Capability::kStorage)) uses.add(Use::kStore);
+  if (needs.has(Capability::kImages)) uses.add(Use::kImages);
+  if (needs.has(Capability::kAudio)) uses.add(Use::kAudio);
+  if (needs.has(Capability::kFiles)) uses.add(Use::kFiles);
+  return uses;
+}
 
 /// Requests of both have the shape of Anthropic's Messages, and so have their errors.
 constexpr bool speaks_messages(Surface surface) {
@@ -127,6 +131,7 @@ struct Request {
   bool wants_usage_frame = false;  // stream_options.include_usage
   std::string_view model;          // as asked for, unescaped
   Capabilities needs;
+  Uses uses;                            // beyond those that needs tell
   std::uint32_t choices = 1;            // n
   std::uint32_t max_output_tokens = 0;  // 0: the caller set none
   std::uint64_t prompt_bytes = 0;  // UTF-8 bytes of all prompt text: an upper bound of its tokens (BPE merges bytes)

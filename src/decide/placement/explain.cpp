@@ -38,6 +38,15 @@ std::string list(const std::vector<std::string>& items, std::string_view last_jo
   return out;
 }
 
+std::string list(inference::Uses uses) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < inference::kUseCount; ++i) {
+    const auto use = static_cast<inference::Use>(i);
+    if (uses.has(use)) names.emplace_back(inference::name_of(use));
+  }
+  return list(names, " and ");
+}
+
 std::string list(Capabilities capabilities) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < inference::kCapabilityCount; ++i) {
@@ -63,7 +72,7 @@ std::vector<Objection> objections(const Verdict& verdict, const Question& questi
   const std::string_view own = verdict.target.model ? std::string_view(world.fleet->at(verdict.target).name) : "";
   for (const policy::Rule& rule : world.policy->rules) {
     if (!rule.applies(asked) || !rule.covers(asked, own)) continue;
-    const Capabilities used = rule.forbidden.shared(asked.uses);
+    const inference::Uses used = rule.forbidden.shared(asked.uses);
     if (rule.forbids(asked)) {
       all.push_back({&rule, asked.surface == inference::Surface::kPassthrough
                                 ? "would get a request that nobody read"
@@ -212,7 +221,7 @@ std::string model_not_found(const Question& question, const World& world) {
 
 std::string forbidden(const Decision& decision, const Question& question, const World& world) {
   std::vector<const policy::Rule*> rules;
-  Capabilities uses;
+  inference::Uses uses;
   for (const Verdict& verdict : decision.verdicts()) {
     if (verdict.rejection != Rejection::kForbidden) continue;
     for (const Objection& objection : objections(verdict, question, world)) {

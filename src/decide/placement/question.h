@@ -62,6 +62,7 @@ struct Question {
   inference::Surface surface = inference::Surface::kOpenAiChat;
   std::string_view model;  // as asked for
   inference::Capabilities needs;
+  inference::Uses uses;  // beyond those that needs tell
   std::uint64_t estimated_input_tokens = 0;
   std::uint64_t largest_piece_tokens = 0;  // of several texts that need a context each; 0: the input is one
   std::uint32_t max_output_tokens = 0;     // 0: none set
@@ -81,7 +82,7 @@ struct Question {
   /// What the policy's rules read of it. What is not read is taken to use everything.
   policy::Asked asked() const {
     const bool unread = surface == inference::Surface::kPassthrough;
-    return {subject, surface, model, unread ? policy::kUses : policy::kUses.shared(needs)};
+    return {subject, surface, model, unread ? inference::kAllUses : inference::uses_of(needs).joined(uses)};
   }
 
   /// What the request itself says; its model's name stays where the request points.
@@ -89,6 +90,7 @@ struct Question {
     surface = of.surface;
     model = of.model;
     needs = of.needs;
+    uses = of.uses;
     estimated_input_tokens = of.estimated_input_tokens;
     largest_piece_tokens = of.largest_piece_tokens;
     max_output_tokens = of.max_output_tokens;

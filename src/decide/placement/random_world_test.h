@@ -98,11 +98,15 @@ class RandomWorld {
   policy::PlaceTest any_test() {
     policy::PlaceTest test;
     if (once_in(5)) test.names.push_back(any_of({"p0", "p1", "p2"}));
-    if (once_in(4)) test.kinds = static_cast<std::uint8_t>(1 + below(15));
+    if (once_in(4)) test.kinds = fleet::PlaceKinds::from_bits(static_cast<std::uint8_t>(1 + below(15)));
     if (once_in(3)) test.countries = once_in(2) ? std::vector<std::string>{"DE", "FR"} : std::vector<std::string>{"US"};
     if (once_in(5)) test.operators.push_back(any_of({"own", "acme"}));
     if (once_in(5)) test.attestations.push_back(any_of({"ISO27001", "C5"}));
     return test;
+  }
+
+  inference::Uses any_uses() {
+    return inference::Uses::from_bits(static_cast<std::uint16_t>(below(1U << inference::kUseCount)));
   }
 
   fleet::EndpointSet any_endpoints() {
@@ -119,8 +123,8 @@ class RandomWorld {
     if (once_in(3)) rule.when.tenants.push_back(any_of({"tenant-a", "tenant-b", "default"}));
     if (once_in(4)) rule.when.keys.push_back(any_of({"all", "some"}));
     if (once_in(3)) rule.when.models.push_back(any_of({"small", "large", "any", "auto"}));
-    if (once_in(4)) rule.when.surfaces = static_cast<std::uint32_t>(1 + below(3));
-    if (once_in(4)) rule.when.uses = policy::kUses.shared(any_capabilities());
+    if (once_in(4)) rule.when.surfaces = policy::Surfaces::from_bits(static_cast<std::uint32_t>(1 + below(3)));
+    if (once_in(4)) rule.when.uses = any_uses();
     if (once_in(2)) rule.only = any_test();
     if (once_in(3)) rule.never = any_test();
     rule.names_endpoints = once_in(6);
@@ -128,8 +132,8 @@ class RandomWorld {
     if (once_in(6)) rule.never_endpoints = any_endpoints();
     rule.local_only = once_in(8);
     rule.zero_retention = once_in(6);
-    if (once_in(6)) rule.never_uses = policy::kUses.shared(any_capabilities()).shared(any_capabilities());
-    if (once_in(3)) rule.allowed_uses = policy::kUses.shared(any_capabilities());
+    if (once_in(6)) rule.never_uses = any_uses().shared(any_uses()).shared(any_uses());
+    if (once_in(3)) rule.allowed_uses = any_uses();
     if (once_in(4)) rule.output_cap = static_cast<std::uint32_t>(1 + below(1000));
     return rule;
   }
@@ -178,6 +182,7 @@ class RandomWorld {
     const std::uint64_t needs = any_capabilities().bits() & any_capabilities().bits();
     if (once_in(2))
       question.needs = inference::Capabilities::from_bits(static_cast<std::uint32_t>(needs & random_.random()));
+    if (once_in(4)) question.uses = any_uses().shared(any_uses()).shared(any_uses());
     question.estimated_input_tokens = kTokens[below(std::size(kTokens))];
     question.max_output_tokens = static_cast<std::uint32_t>(below(1000));
     question.choices = once_in(3) ? static_cast<std::uint32_t>(1 + below(4)) : 1;

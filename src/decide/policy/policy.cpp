@@ -27,7 +27,7 @@ void write(CanonicalBytes& bytes, const std::vector<std::string>& texts) {
 
 void write(CanonicalBytes& bytes, const PlaceTest& test) {
   write(bytes, test.names);
-  bytes.number(test.kinds);
+  bytes.number(test.kinds.bits());
   write(bytes, test.countries);
   write(bytes, test.operators);
   write(bytes, test.attestations);
@@ -39,7 +39,7 @@ void write(CanonicalBytes& bytes, const Rule& rule, const fleet::Fleet& fleet) {
   write(bytes, rule.when.tenants);
   write(bytes, rule.when.keys);
   write(bytes, rule.when.models);
-  bytes.number(rule.when.surfaces);
+  bytes.number(rule.when.surfaces.bits());
   bytes.number(rule.when.uses.bits());
   write(bytes, rule.only);
   write(bytes, rule.never);
@@ -49,12 +49,13 @@ void write(CanonicalBytes& bytes, const Rule& rule, const fleet::Fleet& fleet) {
   for (std::uint16_t i = 0; i < fleet.endpoints.size(); ++i) bytes.number(rule.allowed.has({i}) ? 1 : 0);
 }
 
-inference::Capabilities forbidden_by(const Rule& rule) {
-  using inference::Capability;
-  inference::Capabilities uses;
-  if (rule.local_only) uses = uses.joined({Capability::kHostedTools, Capability::kStorage});
-  if (rule.zero_retention) uses = uses.joined({Capability::kHostedTools, Capability::kStorage, Capability::kFiles});
-  return uses.without(rule.allowed_uses).joined(rule.never_uses);
+inference::Uses forbidden_by(const Rule& rule) {
+  using inference::Use;
+  inference::Uses uses;
+  if (rule.local_only || rule.zero_retention) uses = {Use::kHostedTools, Use::kStore, Use::kRemoteUrls, Use::kFileIds};
+  uses = uses.without(rule.allowed_uses).joined(rule.never_uses);
+  if (!uses.empty() && !rule.allowed_uses.has(Use::kOther)) uses.add(Use::kOther);
+  return uses;
 }
 
 }  // namespace

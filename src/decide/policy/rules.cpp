@@ -17,10 +17,6 @@ bool holds_or_any(const std::vector<std::string>& list, std::string_view text) {
   return list.empty() || holds(list, text);
 }
 
-constexpr unsigned bit(fleet::PlaceKind kind) {
-  return 1U << static_cast<unsigned>(kind);
-}
-
 bool has(const fleet::Place& place, const std::string& attestation) {
   return holds(place.attestations, attestation);
 }
@@ -28,7 +24,7 @@ bool has(const fleet::Place& place, const std::string& attestation) {
 // The first thing that is asked for and does not hold, or is not known.
 Breach missed(const PlaceTest& only, const fleet::Place& place) {
   if (!holds_or_any(only.names, place.name)) return Breach::kPlace;
-  if (only.kinds != 0 && (only.kinds & bit(place.kind)) == 0) return Breach::kPlaceKind;
+  if (!only.kinds.empty() && !only.kinds.has(place.kind)) return Breach::kPlaceKind;
   if (!only.countries.empty() && place.country.empty()) return Breach::kCountryUnknown;
   if (!holds_or_any(only.countries, place.country)) return Breach::kCountry;
   if (!only.operators.empty() && place.operator_name.empty()) return Breach::kOperatorUnknown;
@@ -40,7 +36,7 @@ Breach missed(const PlaceTest& only, const fleet::Place& place) {
 // The first thing that is ruled out and holds, or might.
 Breach met(const PlaceTest& never, const fleet::Place& place) {
   if (holds(never.names, place.name)) return Breach::kPlace;
-  if ((never.kinds & bit(place.kind)) != 0) return Breach::kPlaceKind;
+  if (never.kinds.has(place.kind)) return Breach::kPlaceKind;
   if (!never.countries.empty() && place.country.empty()) return Breach::kCountryUnknown;
   if (holds(never.countries, place.country)) return Breach::kCountry;
   if (!never.operators.empty() && place.operator_name.empty()) return Breach::kOperatorUnknown;
@@ -56,8 +52,9 @@ bool Rule::applies(const Asked& asked) const {
   const std::string_view key = asked.subject.key == nullptr ? std::string_view() : asked.subject.key->id;
   if (!holds_or_any(when.tenants, asked.subject.tenant)) return false;
   if (!when.keys.empty() && (key.empty() || !holds(when.keys, key))) return false;
-  if (when.surfaces != 0 && (when.surfaces >> static_cast<unsigned>(asked.surface) & 1U) == 0) return false;
-  return when.uses.empty() || when.uses.without(asked.uses) != when.uses;
+  if (!when.surfaces.empty() && !when.surfaces.has(asked.surface)) return false;
+  // What is not known may use it.
+  return when.uses.empty() || when.uses.meets(asked.uses) || asked.uses.has(inference::Use::kOther);
 }
 
 bool Rule::covers(const Asked& asked, std::string_view own_model) const {
@@ -66,7 +63,7 @@ bool Rule::covers(const Asked& asked, std::string_view own_model) const {
 
 bool Rule::forbids(const Asked& asked) const {
   if (asked.surface == inference::Surface::kPassthrough && (zero_retention || output_cap != 0)) return true;
-  return forbidden.without(asked.uses) != forbidden;
+  return forbidden.meets(asked.uses);
 }
 
 Breach breach_of(const Rule& rule, const fleet::Fleet& fleet, EndpointIndex index) {

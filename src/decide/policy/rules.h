@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/hash.h"
+#include "base/enum_set.h"
 #include "decide/fleet/fleet.h"
 
 namespace thalweg::policy {
@@ -19,37 +19,34 @@ inline constexpr std::size_t kMaxRules = 500;
 inline constexpr std::size_t kMaxGroups = 64;
 inline constexpr std::size_t kMaxListed = 64;  // entries of one list of a rule
 
-/// What rules may name of what a request uses.
-inline constexpr inference::Capabilities kUses = {inference::Capability::kHostedTools, inference::Capability::kStorage,
-                                                  inference::Capability::kImages, inference::Capability::kAudio,
-                                                  inference::Capability::kFiles};
-
 /// All that rules read of a request.
 struct Asked {
   const Subject& subject;
   inference::Surface surface;
-  std::string_view model;        // as asked for
-  inference::Capabilities uses;  // of kUses; all of them where the request is not read
+  std::string_view model;  // as asked for
+  inference::Uses uses;    // all of them where the request is not read
 };
+
+using Surfaces = EnumSet<inference::Surface, std::uint32_t>;
 
 /// When a rule applies. An empty list asks for nothing; every other one for one of its entries.
 struct When {
   std::vector<std::string> tenants;
   std::vector<std::string> keys;
   std::vector<std::string> models;  // as asked for, or as the candidate's own model is called
-  std::uint32_t surfaces = 0;       // one bit each; 0: all
-  inference::Capabilities uses;
+  Surfaces surfaces;
+  inference::Uses uses;
 };
 
 /// Of places. An empty list asks for nothing.
 struct PlaceTest {
   std::vector<std::string> names;
-  std::uint8_t kinds = 0;              // one bit each; 0: all
+  fleet::PlaceKinds kinds;
   std::vector<std::string> countries;  // groups resolved
   std::vector<std::string> operators;
   std::vector<std::string> attestations;
   bool empty() const {
-    return names.empty() && kinds == 0 && countries.empty() && operators.empty() && attestations.empty();
+    return names.empty() && kinds.empty() && countries.empty() && operators.empty() && attestations.empty();
   }
 };
 
@@ -62,13 +59,13 @@ struct Rule {
   fleet::EndpointSet never_endpoints;
   bool local_only = false;
   bool zero_retention = false;
-  inference::Capabilities never_uses;
-  inference::Capabilities allowed_uses;  // taken off what local_only and zero_retention forbid
-  std::uint32_t output_cap = 0;          // tokens; 0: none
+  inference::Uses never_uses;
+  inference::Uses allowed_uses;  // taken off what local_only and zero_retention forbid
+  std::uint32_t output_cap = 0;  // tokens; 0: none
 
   // Made by seal().
-  inference::Capabilities forbidden;  // uses that end a request
-  fleet::EndpointSet allowed;         // endpoints inside the rule, whatever the request
+  inference::Uses forbidden;   // that end a request; with any, also what is not known
+  fleet::EndpointSet allowed;  // endpoints inside the rule, whatever the request
 
   /// Whether it applies to the request, its models left out.
   bool applies(const Asked& asked) const;

@@ -9,8 +9,8 @@
 namespace thalweg::policy {
 namespace {
 
-using inference::Capability;
 using inference::Surface;
+using inference::Use;
 
 class Rules : public testing::Test {
  protected:
@@ -53,7 +53,7 @@ TEST_F(Rules, OnlyAsksForWhatIsKnownToHold) {
   rule_.only = {.attestations = {"ISO27001"}};
   EXPECT_EQ(at(0), Breach::kNone);
   EXPECT_EQ(at(2), Breach::kAttestation);
-  rule_.only = {.kinds = 1U << static_cast<unsigned>(fleet::PlaceKind::kEdge)};
+  rule_.only = {.kinds = {fleet::PlaceKind::kEdge}};
   EXPECT_EQ(at(0), Breach::kNone);
   EXPECT_EQ(at(1), Breach::kPlaceKind);
   rule_.only = {.names = {"ward"}};
@@ -103,7 +103,7 @@ TEST_F(Rules, ApplyWhereAllOfTheirConditionsHold) {
   const Key key{.id = "k", .secret_sha256 = {}, .tenant = "clinic", .models = {}};
   const Subject subject{&key, key.tenant};
   const Subject nobody;
-  const Asked asked{subject, Surface::kOpenAiChat, "large", {Capability::kImages}};
+  const Asked asked{subject, Surface::kOpenAiChat, "large", {Use::kImages}};
   EXPECT_TRUE(rule_.applies(asked));
   rule_.when.tenants = {"bank", "clinic"};
   EXPECT_TRUE(rule_.applies(asked));
@@ -114,12 +114,13 @@ TEST_F(Rules, ApplyWhereAllOfTheirConditionsHold) {
   EXPECT_FALSE(rule_.applies(asked));
   rule_.when = {.keys = {""}};
   EXPECT_FALSE(rule_.applies({nobody, Surface::kOpenAiChat, "large", {}})) << "who has no key has no key's name";
-  rule_.when = {.surfaces = 1U << static_cast<unsigned>(Surface::kRerank)};
+  rule_.when = {.surfaces = {Surface::kRerank}};
   EXPECT_FALSE(rule_.applies(asked));
-  rule_.when = {.uses = {Capability::kAudio, Capability::kImages}};
+  rule_.when = {.uses = {Use::kAudio, Use::kImages}};
   EXPECT_TRUE(rule_.applies(asked));
-  rule_.when = {.uses = {Capability::kAudio}};
+  rule_.when = {.uses = {Use::kAudio}};
   EXPECT_FALSE(rule_.applies(asked));
+  EXPECT_TRUE(rule_.applies({subject, Surface::kOpenAiChat, "large", {Use::kOther}})) << "it may use it";
 }
 
 TEST_F(Rules, CoverAModelByEitherName) {
@@ -137,18 +138,20 @@ TEST_F(Rules, ForbidWhatLeavesByOtherDoors) {
     seal(policy, fleet_);
     return policy.rules.front().forbidden;
   };
-  const inference::Capabilities local = {Capability::kHostedTools, Capability::kStorage};
-  const inference::Capabilities kept = {Capability::kHostedTools, Capability::kStorage, Capability::kFiles};
-  EXPECT_EQ(forbidden({.name = "r", .local_only = true}), local);
-  EXPECT_EQ(forbidden({.name = "r", .zero_retention = true}), kept);
-  EXPECT_EQ(forbidden({.name = "r", .zero_retention = true, .allowed_uses = {Capability::kFiles}}), local);
-  EXPECT_EQ(forbidden({.name = "r", .never_uses = {Capability::kImages}}),
-            inference::Capabilities{Capability::kImages});
+  const inference::Uses leaves = {Use::kHostedTools, Use::kStore, Use::kRemoteUrls, Use::kFileIds};
+  EXPECT_EQ(forbidden({.name = "r", .local_only = true}), leaves.joined({Use::kOther}));
+  EXPECT_EQ(forbidden({.name = "r", .zero_retention = true}), leaves.joined({Use::kOther}));
+  EXPECT_EQ(forbidden({.name = "r", .zero_retention = true, .allowed_uses = {Use::kStore, Use::kOther}}),
+            leaves.without({Use::kStore}));
+  EXPECT_EQ(forbidden({.name = "r", .zero_retention = true, .allowed_uses = leaves}), inference::Uses{});
+  EXPECT_EQ(forbidden({.name = "r", .never_uses = {Use::kImages}}), (inference::Uses{Use::kImages, Use::kOther}))
+      << "what is not known may hold images";
+  EXPECT_EQ(forbidden({.name = "r", .output_cap = 5}), inference::Uses{});
 }
 
 TEST_F(Rules, WhatIsNotReadCanMeetNoObligation) {
   const Subject nobody;
-  const Asked unread{nobody, Surface::kPassthrough, "files", kUses};
+  const Asked unread{nobody, Surface::kPassthrough, "files", inference::kAllUses};
   EXPECT_FALSE(rule_.forbids(unread));
   rule_.output_cap = 10;
   EXPECT_TRUE(rule_.forbids(unread));
@@ -198,10 +201,10 @@ TEST(SealPolicy, SeesEveryFieldOfARule) {
   EXPECT_TRUE(differs([](Rule& r) { r.when.tenants = {"t"}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.when.keys = {"t"}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.when.models = {"t"}; }));
-  EXPECT_TRUE(differs([](Rule& r) { r.when.surfaces = 1; }));
-  EXPECT_TRUE(differs([](Rule& r) { r.when.uses = {Capability::kAudio}; }));
+  EXPECT_TRUE(differs([](Rule& r) { r.when.surfaces = {Surface::kRerank}; }));
+  EXPECT_TRUE(differs([](Rule& r) { r.when.uses = {Use::kAudio}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.only.names = {"t"}; }));
-  EXPECT_TRUE(differs([](Rule& r) { r.only.kinds = 1; }));
+  EXPECT_TRUE(differs([](Rule& r) { r.only.kinds = {fleet::PlaceKind::kEdge}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.only.countries = {"DE"}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.only.operators = {"DE"}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.only.attestations = {"DE"}; }));
@@ -210,7 +213,7 @@ TEST(SealPolicy, SeesEveryFieldOfARule) {
   EXPECT_TRUE(differs([](Rule& r) { r.never_endpoints.add({1}); }));
   EXPECT_TRUE(differs([](Rule& r) { r.local_only = true; }));
   EXPECT_TRUE(differs([](Rule& r) { r.zero_retention = true; }));
-  EXPECT_TRUE(differs([](Rule& r) { r.never_uses = {Capability::kAudio}; }));
+  EXPECT_TRUE(differs([](Rule& r) { r.never_uses = {Use::kAudio}; }));
   EXPECT_TRUE(differs([](Rule& r) { r.output_cap = 1; }));
 }
 
