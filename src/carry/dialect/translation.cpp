@@ -97,6 +97,7 @@ void Translation::leave_out(std::string parameter, std::string message) {
 
 void Translation::refuse(std::string parameter) {
   holds_unknown_ = true;
+  if (parameter.empty()) parameter = R"("")";  // a member without a name
   std::string message =
       fmt::format("{}: this cannot be carried to an endpoint that speaks {}; leave it out", parameter, other_);
   leave_out(std::move(parameter), std::move(message));

@@ -36,7 +36,11 @@ struct Case {
 };
 
 void expect(Surface surface, const std::string& before, const std::string& behind, const std::vector<Case>& cases) {
-  for (const auto& [said, uses] : cases) EXPECT_EQ(uses_in(surface, before + said + behind), uses) << said;
+  for (const auto& [said, uses] : cases) {
+    std::string body = before;
+    body.append(said).append(behind);
+    EXPECT_EQ(uses_in(surface, body), uses) << said;
+  }
 }
 
 TEST(Uses, OfChats) {
@@ -87,6 +91,7 @@ TEST(Uses, OfMessages) {
       {R"("container":"c")", "file_ids other"},
       {R"("something":1)", "other"},
       {R"("something":null)", ""},
+      {R"("":1)", "other"},
   };
   expect(Surface::kAnthropicMessages, R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}],)",
          "}", fields);

@@ -73,7 +73,7 @@ void PlaceUnderRules(benchmark::State& state) {
     policy::Rule rule{.name = "rule-" + std::to_string(i)};
     rule.when.tenants = {"someone", i % 2 == 0 ? "default" : "else"};
     if (i % 5 == 0) rule.when.models = {"large", "small"};
-    if (i % 3 == 0) rule.when.surfaces = 7;
+    if (i % 3 == 0) rule.when.surfaces = {inference::Surface::kOpenAiChat, inference::Surface::kRerank};
     rule.never_endpoints.add({static_cast<std::uint16_t>(i * 7 % endpoints)});
     rule.never_endpoints.add({static_cast<std::uint16_t>(i * 11 % endpoints)});
     if (i % 4 == 0) rule.output_cap = 1000;

@@ -13,7 +13,6 @@ namespace thalweg::placement {
 namespace {
 
 using fleet::Target;
-using inference::Capability;
 
 constexpr std::uint64_t kWorlds = 20'000;
 
