@@ -13,44 +13,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <sstream>
+#include <string>
 
+#include "base/text_cases_test.h"
 #include "carry/config/folder_test.h"
 #include "carry/config/settings.h"
 
 namespace thalweg::config {
 namespace {
 
-struct Case {
-  std::string name, yaml, expected;
-};
-
-// The lines before the first case, and the cases.
-std::pair<std::string, std::vector<Case>> read_cases(const std::filesystem::path& file) {
-  std::istringstream lines(read(file));
-  std::string head;
-  std::vector<Case> cases;
-  bool in_yaml = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("==== ")) {
-      cases.push_back({.name = line.substr(5), .yaml = {}, .expected = {}});
-      in_yaml = true;
-    } else if (cases.empty()) {
-      head += line + "\n";
-    } else if (line == "----" && in_yaml) {
-      in_yaml = false;
-    } else {
-      (in_yaml ? cases.back().yaml : cases.back().expected) += line + "\n";
-    }
-  }
-  return {head, cases};
-}
-
-std::string outcome(const Case& test, const Folder& folder) {
-  std::string yaml = test.yaml;
+std::string outcome(std::string yaml, const Folder& folder) {
   if (yaml.find("places") == std::string::npos) yaml += "places: {here: {kind: device}}\n";
   if (yaml.find("endpoints") == std::string::npos) {
     yaml += "endpoints: {e: {place: here, api: openai, url: \"https://e.example/v1\", models: {m: {}, big: {}}}}\n";
@@ -69,24 +41,8 @@ TEST(ConfigText, GivesEveryErrorThatTheFilesExpect) {
   ::unsetenv("THALWEG_TEST_UNSET");
   ::setenv("PATH", "/nowhere", 1);
   const Folder folder;
-  const bool update = std::getenv("THALWEG_UPDATE_TESTS") != nullptr;
-  std::size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(THALWEG_SOURCE_DIR "/tests/config")) {
-    if (entry.path().extension() != ".test") continue;
-    const auto [head, cases] = read_cases(entry.path());
-    std::string rewritten = head;
-    for (const Case& test : cases) {
-      ++count;
-      const std::string told = outcome(test, folder);
-      rewritten += "==== " + test.name + "\n" + test.yaml + "----\n" + told;
-      if (&test != &cases.back()) rewritten += "\n";
-      const std::string expected = test.expected.substr(0, test.expected.find_last_not_of('\n') + 1) + "\n";
-      if (!update) {
-        EXPECT_EQ(told, expected) << entry.path().filename() << ": " << test.name << "\n" << test.yaml;
-      }
-    }
-    if (update) std::ofstream(entry.path()) << rewritten;
-  }
+  const std::size_t count = run_text_cases(THALWEG_SOURCE_DIR "/tests/config",
+                                           [&](const std::string& input) { return outcome(input, folder); });
   EXPECT_GT(count, 100U);
   RecordProperty("cases", static_cast<int>(count));
 }
