@@ -15,6 +15,7 @@ add_custom_target(man ALL DEPENDS ${man_page})
 install(TARGETS thalweg RUNTIME DESTINATION bin)
 install(FILES ${man_page} DESTINATION share/man/man1)
 install(FILES docs/formats/config.schema.json packaging/thalweg.yaml DESTINATION share/thalweg)
+install(DIRECTORY data/facts DESTINATION share/thalweg FILES_MATCHING PATTERN "*.yaml")
 install(FILES README.md CHANGELOG.md LICENSE packaging/debian/copyright DESTINATION share/doc/thalweg)
 install(DIRECTORY docs DESTINATION share/doc/thalweg FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.json")
 

@@ -27,6 +27,9 @@ runs() {
   local root=$1 program=$2 config=$3
   [[ $("$program" version) == "thalweg "* ]] || wrong 'the program does not say its version'
   "$program" config check "$config" >"$work/out" 2>&1 || wrong 'the installed configuration has errors'
+  # The catalogue of facts is the one that was installed, wherever it was moved to.
+  (cd / && "$program" facts list) >"$work/out" 2>&1 || wrong 'the installed catalogue of facts cannot be read'
+  grep -qxF "$root/share/thalweg/facts" "$work/out" || wrong 'the catalogue of facts is not the installed one'
   if [[ -e $root/lib/thalweg/engine/llama-server ]]; then
     mkdir -p "$work/empty"
     (cd "$work/empty" && THALWEG_CACHE="$work/empty" PATH=/usr/bin:/bin "$program" doctor) >"$work/out" 2>&1 || true
@@ -42,7 +45,7 @@ case $1 in
     grep -qF "$work/first/bin/thalweg serve --config $work/first/etc/thalweg/thalweg.yaml" "$work/first/lib/systemd/system/thalweg.service" \
       || wrong 'the unit names other paths'
     zcat "$work/first/share/man/man1/thalweg.1.gz" >"$work/out"
-    for command in serve 'config check' 'import litellm' 'key new'; do
+    for command in serve 'config check' 'facts list' 'import litellm' 'key new'; do
       grep -qxF ".SS thalweg $command" "$work/out" || wrong "the manual page has no $command"
     done
     # Somebody's configuration stays.

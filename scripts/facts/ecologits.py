@@ -66,7 +66,7 @@ def make_models(wheel, taken):
         open_sizes = "model-arch-not-released" not in (model["warnings"] or [])
         entries[name] = {"source": "published" if open_sizes else "guessed", **values}
     sources = {
-        "guessed": source(f"EcoLogits {VERSION}: closed models, estimated", "modelled", "scripts/facts/ecologits.py"),
+        "guessed": source(f"EcoLogits {VERSION}: closed models, estimated", "modelled", "scripts/facts/ecologits.py") | {"class": "s"},
         "published": source(f"EcoLogits {VERSION}: models whose size is public", "published", "scripts/facts/ecologits.py") | {"class": "s"},
     }
     return sheet("models", [f"Sizes of models as EcoLogits {VERSION} lists them. Closed ones are estimates, mostly as ranges: limits are held by the upper end.",

@@ -39,6 +39,14 @@ class Folder {
     write("ca.key", authority.key_pem(), 0600);
     write("open.key", authority.key_pem(), 0644);
     write("other.key", net::Authority().key_pem(), 0600);
+    write("prices.yaml",
+          "facts: prices\nunit: USD/Mtok\nsources: {s: {title: T, licence: MIT, class: p, kind: published, as_of: "
+          "2026-11-01}}\nentries: {example/large: {input: 2.5, output: 10}}\n",
+          0644);
+    write("wrong-prices.yaml",
+          "facts: prices\nsources: {s: {title: T, licence: MIT, class: p, kind: published, as_of: 2026-11-01}}\n"
+          "entries: {example/large: {imput: 2.5}}\n",
+          0644);
     std::filesystem::create_directory(path / "folder");
   }
   ~Folder() { std::filesystem::remove_all(path); }

@@ -2,11 +2,9 @@
 // that one run tells all errors.
 #include <fmt/format.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "base/document/document.h"
 #include "base/document/section.h"
+#include "carry/config/outside.h"
 #include "carry/config/sections.h"
 #include "carry/config/settings.h"
 
@@ -17,26 +15,6 @@ using Failure = std::unexpected<std::vector<Error>>;
 
 Failure one(Error error) {
   return Failure(std::vector<Error>{std::move(error)});
-}
-
-Result<std::string> read_file(const std::filesystem::path& file) {
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    return fail(ErrorCode::kIo,
-                "there is no such file; `make run` writes a first one, docs/formats/config.md describes it");
-  }
-  if (status.type() == std::filesystem::file_type::directory)
-    return fail(ErrorCode::kIo, "this is a folder, not a file");
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return fail(ErrorCode::kIo, "the file cannot be read; check its permissions");
-  std::string bytes;
-  char part[64 * 1024];
-  while (bytes.size() <= document::Limits{}.bytes && (stream.read(part, sizeof part), stream.gcount() > 0)) {
-    bytes.append(part, static_cast<std::size_t>(stream.gcount()));
-  }
-  if (stream.bad()) return fail(ErrorCode::kIo, "the file could not be read to its end");
-  return bytes;
 }
 
 }  // namespace
@@ -73,6 +51,7 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
     read_policy(top, settings, errors);
     read_allowed(top, settings, errors);
     read_limits(top, settings, errors);
+    read_facts_files(top, folder, settings, errors);
     read_log(top, folder, settings, errors);
     settings.probe_interval = top.duration("probe_interval", settings.probe_interval, {100ms, 1h});
     top.finish();
@@ -84,7 +63,13 @@ std::expected<Settings, std::vector<Error>> parse(std::string_view yaml, const s
 }
 
 std::expected<Settings, std::vector<Error>> load(const std::filesystem::path& file) {
-  const auto bytes = read_file(file);
+  std::error_code ignored;
+  if (std::filesystem::status(file, ignored).type() == std::filesystem::file_type::not_found) {
+    return one({ErrorCode::kIo,
+                "there is no such file; `make run` writes a first one, docs/formats/config.md describes it",
+                {}});
+  }
+  const auto bytes = read_bounded(file, document::Limits{}.bytes);
   if (!bytes) return one(bytes.error());
   return parse(*bytes, file.has_parent_path() ? file.parent_path() : std::filesystem::path("."));
 }

@@ -140,6 +140,22 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
   return secret;
 }
 
+Result<std::string> read_bounded(const std::filesystem::path& file, std::size_t most) {
+  std::error_code failed;
+  const auto status = std::filesystem::status(file, failed);
+  if (status.type() == std::filesystem::file_type::not_found) return fail(ErrorCode::kIo, "there is no such file");
+  if (status.type() == std::filesystem::file_type::directory)
+    return fail(ErrorCode::kIo, "this is a folder, not a file");
+  std::ifstream stream(file, std::ios::binary);
+  std::string bytes;
+  char part[64 * 1024];
+  while (bytes.size() <= most && (stream.read(part, sizeof part), stream.gcount() > 0))
+    bytes.append(part, static_cast<std::size_t>(stream.gcount()));
+  if (!stream.is_open() || stream.bad()) return fail(ErrorCode::kIo, "it cannot be read; check its permissions");
+  if (bytes.size() > most) return fail(ErrorCode::kIo, fmt::format("it has more than {} bytes", most));
+  return bytes;
+}
+
 Result<std::string> read_pem(const std::filesystem::path& file, Privacy privacy) {
   if (privacy == Privacy::kSecret) {
     if (auto kept = check_private(file); !kept) return std::unexpected(kept.error());

@@ -25,6 +25,8 @@ Result<std::filesystem::path> resolve_program(std::string_view text, const std::
 Result<std::string> read_secret(const std::filesystem::path& file);
 /// PEM certificates to trust; kConfig if there is none in the file, or one that cannot be read.
 Result<std::string> read_authorities(const std::filesystem::path& file);
+/// A file's bytes, `most` at most; kIo else. Errors do not name the file.
+Result<std::string> read_bounded(const std::filesystem::path& file, std::size_t most);
 /// A PEM file's text, 4 MiB at most. A secret one must not be readable by everybody on the machine.
 enum class Privacy : std::uint8_t { kPublic, kSecret };
 Result<std::string> read_pem(const std::filesystem::path& file, Privacy privacy);

@@ -65,7 +65,7 @@ class SchemaWalk {
       "models": {"small": ["local/m"]},
       "keys": [{"id": "a", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
       "tls": {"certificate_file": "ca.pem", "key_file": "ca.key"}, "passthrough": {"files": {"endpoints": ["remote"], "paths": ["/v1/files"]}},
-      "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "log": {},
+      "proxy": {"url": "http://p.example:1"}, "engines": {}, "limits": {}, "facts": {}, "log": {},
       "policy": {"groups": {}, "rules": {"r": {"when": {"tenants": ["default"]}, "uses": {"never": ["images"]}, "endpoints": {"only": ["local"]},
         "places": {"only": {"kinds": ["edge"]}, "never": {"kinds": ["cloud"]}}}}}})");
   }
@@ -139,9 +139,9 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   SchemaWalk walk;
   walk.walk();
   // Top, passthrough, tls, proxy, place, engine endpoint, engine, its model, the endpoints of the three APIs, a model
-  // of each, timeouts four times, a client certificate and a key command three times, engines, key, limits, log;
+  // of each, timeouts four times, a client certificate and a key command three times, engines, key, limits, facts, log;
   // policy, rule, when, uses, endpoints, places and two tests of them.
-  EXPECT_EQ(walk.maps, 36U);
+  EXPECT_EQ(walk.maps, 37U);
   // Shards, operator, grid zone; an engine's context, slots, threads; slots, name, context of each API; issuer and
   // output of one; connections, streams; a rule's cap.
   EXPECT_EQ(walk.ranges, 20U);
@@ -160,6 +160,7 @@ TEST(Schema, HasTheSameKeysAndRangesAsTheLoader) {
   EXPECT_EQ(most((passage + "methods/maxItems").c_str()), kPassageMethods.size());
   EXPECT_EQ(most("/properties/keys/maxItems"), policy::kMaxKeys);
   EXPECT_EQ(most("/properties/keys/items/properties/models/maxItems"), kMaxModels);
+  EXPECT_EQ(most("/properties/facts/properties/files/maxItems"), kMaxFactsFiles);
   EXPECT_EQ(most("/properties/allow_hosts/maxItems"), kMaxAllowed);
   EXPECT_EQ(most("/properties/allow_origins/maxItems"), kMaxAllowed);
   EXPECT_EQ(most("/$defs/proxy/properties/no_proxy/maxItems"), kMaxAllowed);

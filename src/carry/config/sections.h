@@ -54,6 +54,9 @@ void read_tls(document::Section& top, const std::filesystem::path& folder, Setti
 void read_allowed(document::Section& top, Settings& settings, document::Errors& errors);
 /// `limits:`.
 void read_limits(document::Section& top, Settings& settings, document::Errors& errors);
+/// `facts:` into facts; paths from `folder`.
+void read_facts_files(document::Section& top, const std::filesystem::path& folder, Settings& settings,
+                      document::Errors& errors);
 /// `log:`; paths from `folder`.
 void read_log(document::Section& top, const std::filesystem::path& folder, Settings& settings,
               document::Errors& errors);

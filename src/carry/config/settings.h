@@ -17,6 +17,7 @@
 #include "carry/net/proxy.h"
 #include "carry/net/tls.h"
 #include "carry/upstream/key_command.h"
+#include "decide/facts/facts.h"
 #include "decide/fleet/fleet.h"
 #include "decide/policy/policy.h"
 
@@ -31,6 +32,7 @@ inline constexpr std::size_t kMaxPem = 4 << 20;          // bytes of a PEM file;
 inline constexpr std::size_t kMaxForwarded = 32;         // names of forwarded header fields
 inline constexpr std::size_t kMaxFieldName = 64;         // bytes of one
 inline constexpr std::size_t kMaxAllowed = 1024;         // hosts, and origins
+inline constexpr std::size_t kMaxFactsFiles = 64;        // of the user's own
 inline constexpr std::size_t kMaxStreams = 65'536;       // a shard's access log promises no more lines
 
 /// host:port; port 0 lets the system choose.
@@ -120,6 +122,7 @@ struct Settings {
   std::uint32_t shards = 0;             // 0: half the cores, at least 1
   fleet::Fleet fleet;                   // sealed; number 0 (whoever publishes it numbers it)
   policy::Policy policy;                // sealed
+  std::vector<facts::Sheet> facts;      // the user's own, in the order of the file; load_catalogue() takes them
   Passages passages;                    // what goes through as it is
   net::Proxy proxy;                     // for endpoints beyond this machine that have none of their own
   std::vector<std::string> no_proxy;    // hosts that are reached without it

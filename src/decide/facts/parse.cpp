@@ -385,11 +385,12 @@ std::expected<Sheet, std::vector<Error>> parse(std::string_view bytes) {
   Errors errors;
   const auto tree = document::parse(bytes, errors);
   if (!tree) return std::unexpected(std::vector<Error>{tree.error()});
-  if (tree->kind == Node::Kind::kNull) {
-    return std::unexpected(
-        std::vector<Error>{{ErrorCode::kConfig,
-                            "the file is empty; it needs `facts`, `sources` and `entries`, see docs/formats/facts.md",
-                            {1, 1}}});
+  if (tree->kind != Node::Kind::kMap) {
+    // Not a word of it is repeated: a path that is off by one may lead to a key.
+    return std::unexpected(std::vector<Error>{
+        {ErrorCode::kConfig,
+         "this is no file of facts; it needs `facts`, `sources` and `entries`, see docs/formats/facts.md",
+         {1, 1}}});
   }
   Sheet sheet = Reader(errors).read(*tree);
   if (!errors.empty()) return std::unexpected(errors.take());

@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   add_model(app, exit_code);
   add_place(app, exit_code);
   add_key(app, exit_code);
+  add_facts(app, exit_code);
   add_import(app, exit_code);
   add_doctor(app, exit_code);
   add_version(app, exit_code);

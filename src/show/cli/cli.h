@@ -16,6 +16,7 @@ void add_config(CLI::App& app, int& exit_code);
 void add_model(CLI::App& app, int& exit_code);
 void add_place(CLI::App& app, int& exit_code);
 void add_key(CLI::App& app, int& exit_code);
+void add_facts(CLI::App& app, int& exit_code);
 void add_import(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_version(CLI::App& app, int& exit_code);
