@@ -25,6 +25,8 @@ COEFFICIENTS = {
     "gpu_embodied_kg": "GPU_EMBODIED_IMPACT_GWP",
 }
 LICENCE = "MPL-2.0"
+NOTICE = ["", "This file is a part of EcoLogits in another form and is subject to the terms of the Mozilla Public License, v. 2.0.",
+          "If a copy of the MPL was not distributed with this file, you can obtain one at https://mozilla.org/MPL/2.0/.", ""]
 
 
 def source(title, kind, made_by):
@@ -70,9 +72,7 @@ def make_models(wheel, taken):
         "published": source(f"EcoLogits {VERSION}: models whose size is public", "published", "scripts/facts/ecologits.py") | {"class": "s"},
     }
     return sheet("models", [f"Sizes of models as EcoLogits {VERSION} lists them. Closed ones are estimates, mostly as ranges: limits are held by the upper end.",
-                            "", "This file is a part of EcoLogits in another form and is subject to the terms of the Mozilla Public License, v. 2.0.",
-                            "If a copy of the MPL was not distributed with this file, you can obtain one at https://mozilla.org/MPL/2.0/.",
-                            "", "Made by scripts/facts/make.py."], sources, entries)
+                            *NOTICE, "Made by scripts/facts/make.py."], sources, entries)
 
 
 def constants_of(wheel):
@@ -98,7 +98,7 @@ def make_energy(wheel):
     # Ours: an H100 SXM (989 TFLOP/s dense at 16 bits, 700 W; its data sheet) at 40% of its peak.
     values |= {"prefill_mfu": Decimal("0.4"), "prefill_gpu_tflops": 989, "prefill_gpu_power_w": 700}
     lines = sheet("energy", [f"The coefficients of EcoLogits {VERSION}'s model of a request's energy, and of our extension for prompts (prefill_*).",
-                             "Made by scripts/facts/make.py; docs/formats/facts.md has the formulas."],
+                             *NOTICE, "Made by scripts/facts/make.py; docs/formats/facts.md has the formulas."],
                   {"ecologits": source(f"EcoLogits {VERSION}, impacts/llm.py; prefill_* are ours", "modelled", "scripts/facts/ecologits.py")}, {})
     lines += f"  {scalar(f'ecologits-{VERSION}')}:\n"
     return lines + "".join(f"    {key}: {value if isinstance(value, Written) else scalar(value)}\n" for key, value in values.items())
