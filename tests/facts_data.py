@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from decimal import Decimal
 from fractions import Fraction
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -120,8 +121,20 @@ for name, text in {{"models.yaml": models.make(), "prices.yaml": prices.make(dat
                 sys.exit(f"{file.name} is not what its script makes; run scripts/facts/make.py")
 
 
+def check_rounding():
+    """Dollars a token, in the source's own digits, to dollars a million tokens: exact where that is whole picodollars, else up."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(ROOT / "scripts/facts"))
+    import prices
+
+    for text, wanted, rounded in (("2.5e-06", "2.5", False), ("0.00012", "120", False), ("1e-12", "0.000001", False), ("2.8e-09", "0.0028", False),
+                                  ("1e-13", "0.000001", True), ("1.0000001e-06", "1.000001", True), ("3.3333333333333335e-05", "33.333334", True)):
+        assert prices.price(Decimal(text)) == (Decimal(wanted), rounded), text
+
+
 def main():
     program = sys.argv[1]
+    check_rounding()
     if not DATA.is_dir():
         print(f"skipped: there is no folder {DATA} with the raw files")
         sys.exit(77)

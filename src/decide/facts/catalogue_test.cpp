@@ -35,6 +35,18 @@ TEST(Catalogue, IsReadWhole) {
   EXPECT_EQ(facts.energy.entries().size(), 1U);
 }
 
+TEST(Docs, ExamplesOfTheFormatAreAccepted) {
+  std::ifstream stream(THALWEG_SOURCE_DIR "/docs/formats/facts.md", std::ios::binary);
+  const std::string page{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = page.find("```yaml\n", at)) != std::string::npos; ++count) {
+    at += 8;
+    const auto sheet = parse(std::string_view(page).substr(at, page.find("```", at) - at));
+    EXPECT_TRUE(sheet) << (sheet ? "" : sheet.error().front().message);
+  }
+  EXPECT_GE(count, 1U);
+}
+
 // OpenAI's price list of 2026-07: gpt-4o is 2.50, 1.25 (cached) and 10.00 dollars a million tokens.
 TEST(Catalogue, HasPublishedPrices) {
   const Facts facts = shipped();
