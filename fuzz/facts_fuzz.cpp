@@ -1,5 +1,5 @@
-// Files of facts: whatever the bytes, an answer and no crash. What is accepted can be merged with itself on either side,
-// is found under all its names, and has the same hash whatever file it came from.
+// Files of facts: whatever the bytes, an answer and no crash. What is accepted can be merged with itself on either
+// side, is found under all its names, and has the same hash whatever file it came from.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -25,7 +25,8 @@ void check_entry(const Facts& facts, const Table<E>& table, const E& entry) {
   for (const std::string& name : entry.also) require(table.find(name) == &entry);
   const std::size_t slash = entry.name.find('/');
   if (slash != std::string::npos)
-    require(table.find(std::string_view(entry.name).substr(0, slash), std::string_view(entry.name).substr(slash + 1)) == &entry);
+    require(table.find(std::string_view(entry.name).substr(0, slash), std::string_view(entry.name).substr(slash + 1)) ==
+            &entry);
   for (const Field<E>& field : kFields<E>) {
     if (const auto* spread = std::get_if<Spread E::*>(&field.member)) {
       if (const Spread& value = entry.**spread) require(value->least <= value->most && value->most <= field.most);
